@@ -1,7 +1,5 @@
 """What the gateway does by itself, each in a loop of its own."""
 
-from contextlib import suppress
-
 from adapter.engine.commands.workers import CommandWorkers
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.inbox import Inbox
@@ -12,7 +10,6 @@ from adapter.engine.runner import Runner
 from adapter.engine.schedules.schedules import Schedules
 from adapter.engine.subscriptions.subscriptions import Subscriptions
 from adapter.engine.upkeep.upkeep import Upkeep
-from adapter.errors import StoreFailed
 
 
 class Loops:
@@ -46,7 +43,6 @@ class Loops:
         runner.add("attend", workers.monitor.attend_taken)
         runner.add("monitor", workers.monitor.once)
         runner.add("publish", workers.publisher.once)
-        runner.add("messages", workers.messages.once)
         runner.add("intake", self._take_in)
         runner.add("clock", upkeep.clock_watch.once)
         if upkeep.witness is not None:
@@ -75,8 +71,6 @@ class Loops:
         await self._workers.dispatcher.settle()
         await self._intake.stop()
         await self._upkeep.clock_watch.stop()
-        with suppress(StoreFailed):
-            await self._workers.messages.once()
         if self._upkeep.witness is not None:
             await self._upkeep.witness.stop()
 
@@ -89,7 +83,6 @@ class Loops:
             worked += await self._workers.monitor.once()
             worked += await self._workers.dispatcher.once(inline=True)
             worked += await self._workers.publisher.once()
-        await self._workers.messages.once()
 
     async def _correlate(self) -> int:
         worked = await self._workers.correlator.once()

@@ -11,10 +11,12 @@ import apsw
 
 from adapter.errors import StoreFailed
 
-APPLICATION_ID: Final = 0x4F575934
+APPLICATION_ID: Final = 0x4F575935
 """Marks the file as this program's."""
 
-BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D, 0x4F575931, 0x4F575932, 0x4F575933})
+BEFORE_RELEASE: Final = frozenset(
+    {0x4F574759, 0x4F57474D, 0x4F575931, 0x4F575932, 0x4F575933, 0x4F575934}
+)
 """The marks of stores from before the first release, and of their measurements."""
 
 NOT_BROUGHT_OVER: Final = (

@@ -92,7 +92,6 @@ class Commands:
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         """The SOAP messages of the command's communications, callback secrets masked."""
-        await self._workers.messages.once()
         return await self._store.messages(command)
 
     # ------------------------------------------------------------ decide

@@ -4,14 +4,13 @@ What the gateway asked and was answered is kept here, without the secrets. The c
 inbox as they came: their secrets are masked when people look at them.
 """
 
-import asyncio
 import logging
 import re
-from datetime import datetime
+from contextlib import suppress
 from typing import Final
 
 from adapter.engine.commands.identity import STATUS_PATH
-from adapter.engine.commands.ports import Clock, Logged, Store
+from adapter.engine.commands.ports import Clock, LoggedCall, Store
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 
@@ -20,7 +19,6 @@ log = logging.getLogger(__name__)
 _STATUS_PATH: Final = STATUS_PATH.encode() + b"/"
 _SECRET: Final = re.compile(rb"(" + _STATUS_PATH + rb"[^/<\s]+/)[0-9a-f]+")
 _MAX_BODY: Final = 64 * 1024
-_MAX_WAITING: Final = 5_000
 
 
 def masked(body: bytes) -> bytes:
@@ -43,8 +41,8 @@ def _tell(
 
 
 class MessageLog:
-    """Gathers messages and writes them in batches. Under pressure the newest are dropped, counted.
-    At the log's debug level each is a line there as well.
+    """Hands the messages to the store, which writes them along with what follows. At the log's
+    debug level each is a line there as well.
 
     What is lost with a crash is only this picture: nothing is decided from it.
     """
@@ -52,9 +50,6 @@ class MessageLog:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: list[Logged] = []
-        self._writing = asyncio.Lock()
-        self.dropped = 0
 
     def add(
         self,
@@ -65,61 +60,22 @@ class MessageLog:
         reply: bytes,
     ) -> None:
         """One call: what was asked, and what came back with which HTTP status."""
-        now = self._clock.now()
-        self._put(communication, now, operation, request, outbound=True)
-        self._put(communication, now, operation, reply, status=status)
+        request, reply = masked(request), masked(reply)
+        if log.isEnabledFor(logging.DEBUG):
+            _tell(communication, operation, request, outbound=True)
+            _tell(communication, operation, reply, status=status)
+        call = LoggedCall(
+            communication=communication,
+            at=self._clock.now(),
+            operation=operation,
+            request=request,
+            status=status,
+            reply=reply,
+        )
+        with suppress(StoreFailed):  # told to whoever saves what came of the call
+            self._store.log_call(call)
 
     def callback(self, communication: CommunicationId, operation: str, raw: bytes) -> None:
         """What the head end told about a communication on its own: the inbox keeps it."""
         if log.isEnabledFor(logging.DEBUG):
             _tell(communication, operation, masked(raw))
-
-    def _put(
-        self,
-        communication: CommunicationId,
-        at: datetime,
-        operation: str,
-        body: bytes,
-        *,
-        outbound: bool = False,
-        status: int = 0,
-    ) -> None:
-        body = masked(body)
-        if log.isEnabledFor(logging.DEBUG):
-            _tell(communication, operation, body, outbound=outbound, status=status)
-        if len(self._waiting) >= _MAX_WAITING:
-            self.dropped += 1
-            return
-        self._waiting.append(
-            Logged(
-                communication=communication,
-                at=at,
-                outbound=outbound,
-                operation=operation,
-                status=status,
-                body=body,
-            )
-        )
-
-    async def once(self) -> int:
-        """Write what was gathered. After it all that was added before can be read."""
-        async with self._writing:
-            batch, self._waiting = self._waiting, []
-            if batch:
-                await self._write(batch)
-            return len(batch)
-
-    async def _write(self, batch: list[Logged]) -> None:
-        """One that cannot be written is dropped, as under pressure, and the others are written."""
-        try:
-            await self._store.log_messages(batch)
-        except StoreFailed:
-            raise
-        except Exception as error:
-            if len(batch) == 1:
-                self.dropped += 1
-                words = {"communication": batch[0].communication, "error": repr(error)}
-                log.warning("message_not_logged", extra=words)
-                return
-            for each in batch:
-                await self._write([each])

@@ -374,6 +374,17 @@ class Logged(Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
 
 
+class LoggedCall(Struct, frozen=True, kw_only=True, gc=False):
+    """One call: what was asked, and what came back with which HTTP status. Two messages."""
+
+    communication: CommunicationId
+    at: datetime
+    operation: str
+    request: bytes
+    status: int
+    reply: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """What to list; None is any. Newest first, `limit` at most, older than `before`."""
@@ -520,9 +531,11 @@ class Store(Protocol):
 
     async def ledger(self) -> Ledger: ...
 
-    async def log_messages(self, batch: Sequence[Logged]) -> None: ...
+    def log_call(self, call: LoggedCall) -> None:
+        """Written with what is saved next, or soon after; a crash may lose it."""
 
-    async def messages(self, command: CommandId) -> Sequence[Logged]: ...
+    async def messages(self, command: CommandId) -> Sequence[Logged]:
+        """Those of all calls that were logged before, and the callbacks."""
 
     # events out
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:

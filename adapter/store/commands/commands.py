@@ -22,6 +22,7 @@ from adapter.engine.commands.ports import (
     Leased,
     Ledger,
     Logged,
+    LoggedCall,
     PublicationRow,
     Received,
     Saved,
@@ -272,10 +273,11 @@ class SqliteStore:
     async def ledger(self) -> Ledger:
         return await self.database.query(reading.ledger)
 
-    async def log_messages(self, batch: Sequence[Logged]) -> None:
-        await self.database.write(lambda tx: intake.log_messages(tx, batch))
+    def log_call(self, call: LoggedCall) -> None:
+        self.database.write_along(lambda tx: intake.log_call(tx, call))
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
+        await self.database.write(lambda tx: None)  # what was to go along is written then
         return await self.database.query(lambda db: reading.messages(db, command))
 
     # ------------------------------------------------------------ events out

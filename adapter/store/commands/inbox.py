@@ -6,7 +6,13 @@ from collections.abc import Iterable, Sequence
 import apsw
 
 from adapter.commands.activity import Command
-from adapter.engine.commands.ports import Disposition, InboxState, JudgedMessage, Logged, Received
+from adapter.engine.commands.ports import (
+    Disposition,
+    InboxState,
+    JudgedMessage,
+    LoggedCall,
+    Received,
+)
 from adapter.errors import NotFound
 from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
@@ -83,16 +89,15 @@ def put_measurements(tx: Transaction, measurements: Iterable[InitialMeasurement]
     tx.append(queries.INSERT_MEASUREMENT, *rows)
 
 
-def log_messages(tx: Transaction, batch: Sequence[Logged]) -> None:
-    rows = (
-        (
-            item.communication,
-            micros(item.at),
-            item.outbound,
-            item.operation,
-            item.status,
-            *compressed(item.body),
-        )
-        for item in batch
+def log_call(tx: Transaction, call: LoggedCall) -> None:
+    form, body = compressed(call.request + call.reply)
+    row = (
+        call.communication,
+        micros(call.at),
+        call.operation,
+        call.status,
+        len(call.request),
+        form,
+        body,
     )
-    tx.append(queries.INSERT_MESSAGE, *rows)
+    tx.append(queries.INSERT_MESSAGE, row)

@@ -386,19 +386,32 @@ def verify_ledger(connection: apsw.Connection) -> None:
 
 
 def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
-    return [
-        Logged(
-            communication=communication,
-            at=moment(at),
-            outbound=bool(outbound),
-            operation=operation,
-            status=status,
-            body=masked(expanded_or_damaged(form, body)),
-        )
-        for communication, at, outbound, operation, status, form, body in connection.execute(
-            queries.MESSAGES, {"command": command}
-        )
-    ]
+    found = connection.execute(queries.MESSAGES, {"command": command})
+    return [each for row in found for each in _logged(*row)]
+
+
+def _logged(
+    communication: CommunicationId,
+    at: int,
+    operation: str,
+    status: int,
+    request: int | None,
+    form: int,
+    stored: bytes,
+) -> Iterator[Logged]:
+    """Both messages of a call, `request` bytes and the rest; without it, a callback."""
+    body = expanded_or_damaged(form, stored)
+    told = Logged(
+        communication=communication,
+        at=moment(at),
+        outbound=False,
+        operation=operation,
+        status=status,
+        body=masked(body[request or 0 :]),
+    )
+    if request is not None:
+        yield replace(told, outbound=True, status=0, body=masked(body[:request]))
+    yield told
 
 
 def outbox(

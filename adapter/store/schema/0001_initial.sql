@@ -147,14 +147,15 @@ CREATE TABLE rejected (
 CREATE INDEX rejected_again ON rejected (remote, cause) WHERE known = 0;
 CREATE INDEX rejected_oldest ON rejected (known, id);
 
--- What the gateway asked and was answered; callbacks are in the inbox.
+-- What the gateway asked and was answered, a row for each call: the first `request` bytes of the
+-- body are what was asked. Callbacks are in the inbox.
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     communication TEXT NOT NULL,
     at INTEGER NOT NULL,
-    outbound INTEGER NOT NULL,
     operation TEXT NOT NULL,
     status INTEGER NOT NULL,
+    request INTEGER NOT NULL,
     form INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;

@@ -14,7 +14,7 @@ from adapter.engine.commands.ports import (
     Change,
     Disposition,
     InboxState,
-    Logged,
+    LoggedCall,
     Received,
 )
 from adapter.engine.events.ports import EventFilter
@@ -76,15 +76,15 @@ async def test_messages_stay_until_their_command_has_ended_and_they_are_old(tmp_
     async def said(made: Kept10, command: Command) -> InboxId:
         """One message of its communication, and one of the head end about it."""
         at, (communication, *_) = made.clock.now(), command.communications
-        logged = Logged(
+        call = LoggedCall(
             communication=communication.id,
             at=at,
-            outbound=True,
             operation="x",
-            status=0,
-            body=b"<x/>",
+            request=b"<x/>",
+            status=200,
+            reply=b"<y/>",
         )
-        await made.store.log_messages([logged])
+        made.store.log_call(call)
         (inbox,) = await made.store.receive([Received(operation="x", raw=b"<x/>", at=at)])
         applied = Disposition(inbox=inbox, state=InboxState.APPLIED, command=command.id)
         await made.store.save([Change(inbox=(applied,))])

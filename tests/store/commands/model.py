@@ -26,6 +26,7 @@ from adapter.engine.commands.ports import (
     Leased,
     Ledger,
     Logged,
+    LoggedCall,
     PublicationRow,
     Received,
     Saved,
@@ -427,8 +428,17 @@ class ModelStore:
             publications=self._journal.published,
         )
 
-    async def log_messages(self, batch: Sequence[Logged]) -> None:
-        self._messages.extend(batch)
+    def log_call(self, call: LoggedCall) -> None:
+        for outbound, status, body in ((True, 0, call.request), (False, call.status, call.reply)):
+            logged = Logged(
+                communication=call.communication,
+                at=call.at,
+                outbound=outbound,
+                operation=call.operation,
+                status=status,
+                body=body,
+            )
+            self._messages.append(logged)
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         callbacks = self._inbox.logged(command, self._tokens)

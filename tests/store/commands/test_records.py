@@ -16,7 +16,7 @@ from adapter.engine.commands.ports import (
     Import,
     InboxState,
     JudgedMessage,
-    Logged,
+    LoggedCall,
     Received,
     Rejection,
     Saved,
@@ -372,22 +372,30 @@ async def test_details_of_a_note_are_kept_as_json_has_them(subject: Subject) -> 
 
 
 async def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
-    def message(ordinal: int, second: float, command: int = 1) -> Logged:
-        return Logged(
+    def call(ordinal: int, second: float, command: int = 1) -> LoggedCall:
+        return LoggedCall(
             communication=a_communication(a_command_id(command), ordinal).id,
             at=at(second),
-            outbound=ordinal == 1,
             operation="PingByEndpoints",
+            request=b"<a>%d</a>" % ordinal,
             status=200,
-            body=b"<a/>",
+            reply=b"<b/>",
         )
 
     async with subject.opened() as store:
         command = a_command(communications=tuple(a_communication(ordinal=n) for n in (1, 2)))
         await store.submit([a_submission(command=command), a_submission(2)])
-        batch = [message(2, 3), message(1, 1), message(1, 2, command=2)]
-        await store.log_messages(batch)
-        assert await store.messages(command.id) == [batch[1], batch[0]]
+        for each in (call(2, 3), call(1, 1), call(1, 2, command=2)):
+            store.log_call(each)
+        logged = await store.messages(command.id)
+        told = [(x.communication, x.at, x.outbound, x.status, x.body) for x in logged]
+        ids = [x.id for x in command.communications]
+        assert told == [
+            (ids[0], at(1), True, 0, b"<a>1</a>"),
+            (ids[0], at(1), False, 200, b"<b/>"),
+            (ids[1], at(3), True, 0, b"<a>2</a>"),
+            (ids[1], at(3), False, 200, b"<b/>"),
+        ]
 
 
 async def test_callbacks_are_among_the_messages_and_their_secrets_are_not(
