@@ -14,10 +14,10 @@ _MOST_AT_ONCE: Final = 32
 """Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Many:
     """A statement over several rows: what stands before them, how many columns a row has, and what
-    stands behind them."""
+    stands behind them. Each is one of its own, and hashed as quickly."""
 
     before: str
     columns: int

@@ -24,7 +24,7 @@ from adapter.engine.commands.ports import (
     Submission,
     Submitted,
 )
-from adapter.model.ids import CommandId, RequestToken
+from adapter.model.ids import CommandId, OrderId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries, reading
@@ -239,15 +239,20 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     learned = _put_communications(tx, moving)
     if before.activity.completions != command.activity.completions:
         _put_completions(tx, command)
-    _put_outcomes(tx, command.id, change.outcomes)
-    _tell_order(tx.immediate, command, before, at)
+    if change.outcomes:
+        _put_outcomes(tx, command.id, change.outcomes)
+    if command.request.order is not None:
+        _tell_order(tx.immediate, command.request.order, command, before, at)
     return learned
 
 
 def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
-    put_measurements(tx, change.measurements)
-    put_judged(tx, change.received, change.command)
-    publish(tx, change.publications, at)
+    if change.measurements:
+        put_measurements(tx, change.measurements)
+    if change.received:
+        put_judged(tx, change.received, change.command)
+    if change.publications:
+        publish(tx, change.publications, at)
     note_all(tx, change.audit, at)
 
 
@@ -365,12 +370,12 @@ def _wake_awaiting(
 
 
 def _tell_order(
-    connection: apsw.Connection, command: Command, before: Command, at: datetime
+    connection: apsw.Connection, order: OrderId, command: Command, before: Command, at: datetime
 ) -> None:
     """Somebody has put a command right that its order is in trouble about: nothing is published of
     that, and the order goes on with it."""
-    order, state, was = command.request.order, command.activity.state, before.activity.state
-    if order is not None and was in TO_DO and state is not was:
+    state, was = command.activity.state, before.activity.state
+    if was in TO_DO and state is not was:
         connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 
