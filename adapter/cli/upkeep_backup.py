@@ -66,7 +66,7 @@ def _show(report: "BackupReport", done: str, as_json: bool) -> None:
         "files": files,
         "bytes": report.size,
         "entries": report.found.entries,
-        "head": f"{report.found.head.seq}:{report.found.head.digest}",
+        "head": f"{report.found.head.seq}:{report.found.head.digest.hex()}",
         "commands": report.found.commands,
         "moved": None if report.moved is None else str(report.moved),
     }

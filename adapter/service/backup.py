@@ -104,7 +104,7 @@ def back_up(settings: Settings, folder: Path, *, now: datetime) -> BackupReport:
             program=__version__,
             made_at=now,
             seq=found.head.seq,
-            digest=found.head.digest,
+            digest=found.head.digest.hex(),
             files=files,
         )
         write_whole(partial / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
@@ -215,7 +215,7 @@ def check_backup(folder: Path) -> BackupReport:
         if name not in there:
             raise StoreFailed(f"{name} is missing in the backup")
     found = check_copy(folder / _STORE)
-    if (found.head.seq, found.head.digest) != (manifest.seq, manifest.digest):
+    if (found.head.seq, found.head.digest.hex()) != (manifest.seq, manifest.digest):
         raise StoreFailed(f"the head of the audit is not the one that {MANIFEST} names")
     return BackupReport(folder=folder, manifest=manifest, found=found)
 

@@ -12,32 +12,39 @@ from msgspec import Struct
 
 from adapter.errors import StoreFailed
 
-ORIGIN: Final = "0" * 64
+ORIGIN: Final = bytes(32)
 
 
 class Head(Struct, frozen=True, kw_only=True, gc=False):
     """The last entry. `seq` counts from 1; 0 is the empty chain."""
 
     seq: int = 0
-    digest: str = ORIGIN
+    digest: bytes = ORIGIN
+
+    @classmethod
+    def told(cls, seq: int, digest: str) -> "Head":
+        """As people and files have it; no entry has a digest that is none."""
+        try:
+            return cls(seq=seq, digest=bytes.fromhex(digest))
+        except ValueError:
+            return cls(seq=seq, digest=b"")
 
 
 def follow(head: Head, at: int, note: bytes) -> Head:
     """The head after one more entry. `at` in microseconds, `note` its canonical JSON."""
     seq = head.seq + 1
     entry = b"[%d,%d,%s]" % (seq, at, note)
-    digest = hashlib.sha256(head.digest.encode() + entry).hexdigest()
-    return Head(seq=seq, digest=digest)
+    return Head(seq=seq, digest=hashlib.sha256(head.digest + entry).digest())
 
 
-def verify(entries: Iterable[tuple[int, int, bytes, str]], heads: Sequence[Head]) -> int:
+def verify(entries: Iterable[tuple[int, int, bytes, bytes]], heads: Sequence[Head]) -> int:
     """Walk (seq, at, note, digest) from the first entry; how many there are.
 
     `heads` are known from elsewhere: the chain must pass through them. Raises StoreFailed at the
     first break.
     """
     head = Head()
-    known: dict[int, set[str]] = {}
+    known: dict[int, set[bytes]] = {}
     for each in heads:
         known.setdefault(each.seq, set()).add(each.digest)
     if known.get(0, {ORIGIN}) != {ORIGIN}:

@@ -1,8 +1,10 @@
 """One transaction of a writing thread, and rows that are written many at a time."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import apsw
 
@@ -23,14 +25,14 @@ class Many:
     columns: int
     behind: str = ""
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[object, ...]]:
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
         """What it returns of all rows."""
-        found: list[tuple[object, ...]] = []
+        found: list[tuple[Any, ...]] = []
         start = 0
         while start < len(rows):
             count = min(_MOST_AT_ONCE, 1 << ((len(rows) - start).bit_length() - 1))
-            values = [value for row in rows[start : start + count] for value in row]
-            found += connection.execute(self.sql(count), values)
+            values = tuple(chain.from_iterable(rows[start : start + count]))
+            found += connection.execute(_sql(self, count), values)
             start += count
         return found
 
@@ -57,7 +59,7 @@ class Transaction:
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
         self.careful = False
-        self._appended: dict[Many, list[Row]] = {}
+        self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
 
     @property
     def connection(self) -> apsw.Connection:
@@ -67,11 +69,11 @@ class Transaction:
         return self.immediate
 
     def append(self, to: Many, *rows: Row) -> None:
-        self._appended.setdefault(to, []).extend(rows)
+        self._appended[to] += rows
 
     def flush(self) -> None:
         """Write what was appended."""
-        appended, self._appended = self._appended, {}
+        appended, self._appended = self._appended, defaultdict(list)
         for many, rows in appended.items():
             many.run(self.immediate, rows)
 

@@ -324,7 +324,8 @@ async def test_an_entry_moved_to_another_subject_shows(tmp_path: Path) -> None:
             shutil.copy(tmp_path / "gateway.db", tmp_path / "kept.db")
             edit(
                 tmp_path / "gateway.db",
-                f"UPDATE audit SET subject = {moved} WHERE subject = '{order}'",
+                f"UPDATE audit SET subject = {moved} WHERE subject IN"
+                f" (SELECT number FROM command WHERE id = '{order}')",
             )
             async with life(tmp_path, head_end, NOON + MINUTE) as again:
                 with pytest.raises(StoreFailed, match="was changed"):

@@ -163,7 +163,9 @@ def effects_ms(db: Path, commands: Sequence[str]) -> list[float]:
                 )
             ]
             entries = store.execute(
-                "SELECT at, note FROM audit WHERE subject = ? ORDER BY seq", (command,)
+                "SELECT at, note FROM audit WHERE subject = (SELECT number FROM command"
+                " WHERE id = ?) ORDER BY seq",
+                (command,),
             )
             told = [(at, json.loads(note)) for at, note in entries]
             moved = [

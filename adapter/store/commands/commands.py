@@ -262,13 +262,13 @@ class SqliteStore:
         return await self.database.query(lambda db: reading.audit(db, subject, after, limit))
 
     async def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
-        known = [Head(seq=seq, digest=digest) for seq, digest in heads]
+        known = [Head.told(*each) for each in heads]
         known.append(self.database.head)
         return await self.database.query(lambda db: reading.verify(db, known))
 
     async def audit_head(self) -> tuple[int, str]:
         head = self.database.head
-        return head.seq, head.digest
+        return head.seq, head.digest.hex()
 
     async def ledger(self) -> Ledger:
         return await self.database.query(reading.ledger)

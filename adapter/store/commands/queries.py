@@ -31,7 +31,8 @@ UPDATE_COMMANDS: Final = Many(
     """)
 UPDATE command SET state = given.state, wake = given.wake, version = version_after,
     activity = given.activity
-FROM given WHERE command.id = given.id AND command.version = given.version RETURNING command.id""",
+FROM given WHERE command.id = given.id AND command.version = given.version
+RETURNING command.id, command.number""",
 )
 LOAD_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request, targets
@@ -302,16 +303,21 @@ ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
 INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, note, digest)", 5)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
-AUDIT_ALL: Final = (
-    "SELECT seq, at, subject, note, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
-)
-AUDIT_OF_SUBJECT: Final = """
-SELECT seq, at, subject, note, digest FROM audit
-WHERE subject IN (SELECT :subject UNION ALL SELECT id FROM communication WHERE command = :subject)
+_AUDIT: Final = """
+SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
+    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END, note, digest
+FROM audit """
+AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
+AUDIT_OF_SUBJECT: Final = (
+    _AUDIT
+    + """
+WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+                  UNION ALL SELECT id FROM communication WHERE command = :subject)
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
+)
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
-AUDIT_WALK: Final = "SELECT seq, at, subject, note, digest FROM audit ORDER BY seq"
+AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 
 INSERT_MESSAGE: Final = Many(
     "INSERT INTO message (communication, at, operation, status, request, form, body)", 7

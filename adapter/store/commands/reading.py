@@ -326,21 +326,21 @@ def audit(
             seq=seq,
             at=moment(at),
             note=rows.decode_note(rows.whole_note(note, about)),
-            previous=_digest_before(connection, seq),
+            previous=_digest_before(connection, seq).hex(),
             digest=digest.hex(),
         )
         for seq, at, about, note, digest in list(found)
     ]
 
 
-def _digest_before(connection: apsw.Connection, seq: int) -> str:
+def _digest_before(connection: apsw.Connection, seq: int) -> bytes:
     digest: bytes | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
-    return chain.ORIGIN if digest is None else digest.hex()
+    return chain.ORIGIN if digest is None else digest
 
 
 def audit_head(connection: apsw.Connection) -> chain.Head:
     row = connection.execute(queries.AUDIT_HEAD).get
-    return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1].hex())
+    return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
 
 
 def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
@@ -355,9 +355,9 @@ def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
     return entries
 
 
-def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, str]]:
+def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, bytes]]:
     for seq, at, subject, note, digest in walk:
-        yield seq, at, rows.whole_note(note, subject), digest.hex()
+        yield seq, at, rows.whole_note(note, subject), digest
 
 
 def ledger(connection: apsw.Connection) -> Ledger:

@@ -1,12 +1,12 @@
 """What changes the database: functions over one open transaction. `at` is the store's clock."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import apsw
+from msgspec import Struct
 
 from adapter.commands.activity import TO_DO, Command, Communication
 from adapter.commands.outcomes import EndpointOutcome
@@ -45,6 +45,9 @@ from adapter.store.rows import (
 )
 from adapter.store.transaction import Row, Transaction
 
+Numbers: TypeAlias = Mapping[str, int]
+_NO_NUMBERS: Final[Numbers] = MappingProxyType({})
+
 # ---------------------------------------------------------------- submit
 
 
@@ -80,7 +83,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         _take_lanes(tx.immediate, item.lanes, command.id, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
-    note_all(tx, item.audit, at)
+    note_all(tx, item.audit, at, {command.id: number})
     return Accepted(id=command.id)
 
 
@@ -130,8 +133,7 @@ def save(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Moving:
+class _Moving(Struct, frozen=True, gc=False):
     """A change of a command, and the command as it is stored."""
 
     change: Change
@@ -158,21 +160,23 @@ def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict
 
 def _gives_up_token(before: Command, after: Command) -> bool:
     """Then another could take it in the same transaction, and no constraint would tell."""
-    kept = {item.id: item.token for item in after.communications}
-    known = before.communications
-    return any(x.token is not None and kept.get(x.id) != x.token for x in known)
+    kept = after.communications
+    return len(kept) < len(before.communications) or any(
+        was.token is not None and now.token != was.token
+        for was, now in zip(before.communications, kept, strict=False)
+    )
 
 
-def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> set[object]:
+def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> Numbers:
     """The ids of those that had not moved on: all that goes with them is written."""
     rows = [_command_row(each.change, each.after) for each in moving]
-    done = {id for (id,) in queries.UPDATE_COMMANDS.run(tx.immediate, rows)}
+    done: Numbers = dict(queries.UPDATE_COMMANDS.run(tx.immediate, rows))
     saved = [each for each in moving if each.after.id in done]
     _release(tx.immediate, [each.after.id for each in saved if each.change.release], at)
     learned: list[RequestToken] = []
     for each in saved:
         learned += _put_command(tx, each, at)
-        _put_along(tx, each.change, at)
+        _put_along(tx, each.change, at, done)
     unpark(tx.immediate, learned)
     return done
 
@@ -199,9 +203,11 @@ def _save(
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(tx.connection, change.debit, at):
         return Saved.OVER_BUDGET
+    numbers: Numbers = _NO_NUMBERS
     if moving is not None:
         id = moving.after.id
-        if not queries.UPDATE_COMMANDS.run(db, [_command_row(change, moving.after)]):
+        numbers = dict(queries.UPDATE_COMMANDS.run(db, [_command_row(change, moving.after)]))
+        if not numbers:
             return Saved.MOVED
         if change.release:
             _release(db, [id], at)
@@ -216,7 +222,7 @@ def _save(
         put_install(db, install, install.version + 1)
     if change.inbox:
         dispose(tx.connection, change.inbox)
-    _put_along(tx, change, at)
+    _put_along(tx, change, at, numbers)
     return Saved.SAVED
 
 
@@ -246,23 +252,24 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     return learned
 
 
-def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
+def _put_along(tx: Transaction, change: Change, at: datetime, numbers: Numbers) -> None:
     if change.measurements:
         put_measurements(tx, change.measurements)
     if change.received:
         put_judged(tx, change.received, change.command)
     if change.publications:
         publish(tx, change.publications, at)
-    note_all(tx, change.audit, at)
+    note_all(tx, change.audit, at, numbers)
 
 
 def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
-    """Those that are new or have changed. Their tokens that are new: what waits for them is due."""
-    known = {item.id: item for item in moving.before.communications}
+    """Those that are new or have changed; each keeps its position. Their tokens that are new: what
+    waits for them is due."""
+    known = moving.before.communications
     learned: list[RequestToken] = []
     for position, communication in enumerate(moving.after.communications):
-        was = known.get(communication.id)
-        if was == communication:
+        was = known[position] if position < len(known) else None
+        if was is communication or was == communication:
             continue
         due = _due(moving.change, communication)
         _put_communication(tx, moving.after, position, communication, due, new=was is None)
@@ -391,14 +398,21 @@ def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) 
     tx.append(queries.INSERT_PUBLICATION, *rows)
 
 
-def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+def note_all(
+    tx: Transaction, notes: Iterable[AuditNote], at: datetime, numbers: Numbers = _NO_NUMBERS
+) -> None:
+    """`numbers` are those of subjects that are commands, as far as they are at hand."""
     when = micros(at)
+    entries: list[Row] = []
+    head = tx.head
     for note in notes:
         body = rows.encode_note(note)
-        tx.head = head = follow(tx.head, when, body)
+        head = follow(head, when, body)
         stored = rows.short_note(body, note.subject)
-        row = (head.seq, when, note.subject, stored, bytes.fromhex(head.digest))
-        tx.append(queries.INSERT_AUDIT, row)
+        subject = numbers.get(note.subject, note.subject)
+        entries.append((head.seq, when, subject, stored, head.digest))
+    tx.head = head
+    tx.append(queries.INSERT_AUDIT, *entries)
 
 
 def delivered(tx: Transaction, sink: str, seq: int) -> None:

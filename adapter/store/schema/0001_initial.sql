@@ -557,12 +557,13 @@ CREATE TABLE arrival_hour (
 
 -- ---------------------------------------------------------------- upkeep
 
--- Append-only; digest (SHA-256) covers the row and the digest before it. In a note, which is JSON,
--- ~ at the start of a text stands for the subject.
+-- Append-only; digest (SHA-256) covers the entry and the digest before it. A subject that is a
+-- command stands as its number where that was at hand. In a note, which is JSON, ~ at the start of
+-- a text stands for the subject.
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
-    subject TEXT NOT NULL,
+    subject ANY NOT NULL,
     note BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;

@@ -22,7 +22,8 @@ SELECT id, wake FROM command WHERE state IN (SELECT value FROM json_each(:states
 ORDER BY id LIMIT :limit"""
 _ACCEPTED_SINCE: Final = """
 SELECT value FROM json_each(:subjects)
-WHERE (SELECT min(seq) FROM audit WHERE subject = value) > :entry"""
+WHERE (SELECT min(seq) FROM audit
+       WHERE subject IN (value, (SELECT number FROM command WHERE id = value))) > :entry"""
 
 _CORRECT: Final = (
     # A lease that is longer than leases are is a wrong clock's.

@@ -407,7 +407,7 @@ class ModelStore:
         return self._journal.verify_audit(heads)
 
     async def audit_head(self) -> tuple[int, str]:
-        return self._journal.head.seq, self._journal.head.digest
+        return self._journal.head.seq, self._journal.head.digest.hex()
 
     async def ledger(self) -> Ledger:
         commands = [stored.command for stored in self._commands.values()]

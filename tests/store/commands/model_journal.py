@@ -36,8 +36,8 @@ class Journal:
                     seq=self.head.seq,
                     at=at,
                     note=rows.decode_note(body),
-                    previous=previous.digest,
-                    digest=self.head.digest,
+                    previous=previous.digest.hex(),
+                    digest=self.head.digest.hex(),
                 )
             )
 
@@ -52,8 +52,11 @@ class Journal:
         return found[:limit]
 
     def verify_audit(self, heads: Sequence[tuple[int, str]] = ()) -> int:
-        walk = ((x.seq, micros(x.at), rows.encode_note(x.note), x.digest) for x in self._audit)
-        known = [Head(seq=seq, digest=digest) for seq, digest in heads]
+        walk = (
+            (x.seq, micros(x.at), rows.encode_note(x.note), bytes.fromhex(x.digest))
+            for x in self._audit
+        )
+        known = [Head.told(*each) for each in heads]
         return verify(walk, [*known, self.head])
 
     @property
