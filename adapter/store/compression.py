@@ -18,10 +18,7 @@ than the latter when it is read: a few rotten bytes can be a gigabyte, compresse
 _WINDOW: Final = -13
 """8 KiB, without zlib's header and sum: a start of a compressor costs more than what it does."""
 
-_MEMORY: Final = 4
-"""Of zlib's nine levels. It is copied for each message: less makes short ones no longer."""
-
-_READY: Final = zlib.compressobj(1, zlib.DEFLATED, _WINDOW, _MEMORY, zdict=_DICTIONARY)
+_READY: Final = zlib.compressobj(1, zlib.DEFLATED, _WINDOW, 6, zdict=_DICTIONARY)
 
 
 def compressed(plain: bytes) -> tuple[int, bytes]:

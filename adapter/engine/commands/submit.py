@@ -72,11 +72,8 @@ class Submitter:
             return SubmittedCommand(id=known, new=False)
         check_request(request, now=now)
         command, surveyed = await self._draft(request)
-        taken: Mapping[str, CommandId] = {}
-        for tried in range(_SUBMIT_TRIES):
-            facts = await self._validation.facts(command, None if tried else surveyed)
-            facts = replace(facts, open_commands={**facts.open_commands, **taken})
-            submission, mine = self._submission(command, facts, content, actor, surveyed.left_out)
+        submission, mine = await self._first(command, content, actor, surveyed)
+        for _ in range(_SUBMIT_TRIES):
             (result,) = await self._store.submit([submission])
             match result:
                 case Accepted(id=made, repeated=repeated):
@@ -88,8 +85,25 @@ class Submitter:
                 case KeyConflict(id=made):
                     raise _key_conflict(made)
                 case LaneTaken(holders=holders):
-                    taken = holders
+                    facts = await self._validation.facts(command)
+                    facts = replace(facts, open_commands={**facts.open_commands, **holders})
+                    submission, mine = self._submission(
+                        command, facts, content, actor, surveyed.left_out
+                    )
         raise Conflict("other commands for this device keep coming and going; try again")
+
+    async def _first(
+        self, command: Command, content: str, actor: str, surveyed: Surveyed
+    ) -> tuple[Submission, LeasedWork]:
+        """As if nobody else had the meter: where somebody has, the store refuses it. Only who is
+        not accepted anyway, or wants to pass others, asks who they are."""
+        if command.request.past_unclear_order is None:
+            alone = Facts(violations=surveyed.violations, open_commands={})
+            made = self._submission(command, alone, content, actor, surveyed.left_out)
+            if made[0].lanes:
+                return made
+        facts = await self._validation.facts(command, surveyed)
+        return self._submission(command, facts, content, actor, surveyed.left_out)
 
     async def _known(self, request: CommandRequest, content: str) -> CommandId | None:
         if request.idempotency_key is None:
