@@ -1,4 +1,7 @@
-"""Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC)."""
+"""Values and their stored form: JSON by msgspec, times as whole microseconds since 1970 (UTC).
+
+What is written again with every step of a command is MessagePack: half the bytes.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -43,6 +46,8 @@ def _plain(value: object) -> object:
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
 _CANONICAL: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted")
 encode: Final = _ENCODER.encode
+_pack: Final = msgspec.msgpack.Encoder(enc_hook=_plain, order="deterministic").encode
+_unpack: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def as_list(values: Iterable[object]) -> str:
@@ -52,8 +57,6 @@ def as_list(values: Iterable[object]) -> str:
 
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
 decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
-decode_activity: Final = msgspec.json.Decoder(Activity).decode
-decode_communication: Final = msgspec.json.Decoder(Communication).decode
 decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
@@ -64,7 +67,9 @@ decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
 
-def _brief(kind: type[msgspec.Struct], *elsewhere: str) -> Callable[[object], bytes]:
+def _brief(
+    kind: type[msgspec.Struct], *elsewhere: str, encode: Callable[[object], bytes] = encode
+) -> Callable[[object], bytes]:
     """Encodes what of a value is not the default, without what is `elsewhere`: in columns of the
     same row."""
     kept = [item for item in fields(kind) if item.name not in elsewhere]
@@ -92,9 +97,9 @@ _FEW: Final = 4
 _COLUMNS: Final = ("id", "operation", "work", "state", "wake", "token")
 """Of a communication."""
 
-_with_endpoints: Final = _brief(Communication, *_COLUMNS)
-_without_endpoints: Final = _brief(Communication, *_COLUMNS, "endpoints")
-encode_activity: Final = _brief(Activity, "id", "state")
+_with_endpoints: Final = _brief(Communication, *_COLUMNS, encode=_pack)
+_without_endpoints: Final = _brief(Communication, *_COLUMNS, "endpoints", encode=_pack)
+encode_activity: Final = _brief(Activity, "id", "state", encode=_pack)
 encode_request: Final = _brief(CommandRequest, "kind")
 
 
@@ -120,7 +125,7 @@ def read_communication(row: Sequence[Any], endpoints: bytes | None) -> Communica
         "wake": None if wake is None else moment(wake),
         "token": token,
     }
-    communication = decode_communication(_whole(body, columns))
+    communication = msgspec.convert(_unpack(body) | columns, Communication)
     if endpoints is None:
         return communication
     return replace(communication, endpoints=decode_endpoints(endpoints))
@@ -132,7 +137,7 @@ def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) 
     return Command(
         request=decode_request(_whole(request, {"kind": kind})),
         targets=decode_targets(targets),
-        activity=decode_activity(_whole(activity, {"id": id, "state": state})),
+        activity=msgspec.convert(_unpack(activity) | {"id": id, "state": state}, Activity),
         communications=communications,
         version=version,
     )

@@ -12,7 +12,7 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 import pytest
 from msgspec import Struct
 
-from adapter.commands.activity import Activity, CommandRequest, Communication, Target
+from adapter.commands.activity import Activity, Command, CommandRequest, Communication, Target
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
@@ -67,8 +67,6 @@ def _fields(kind: type) -> tuple[str, ...]:
     ("kind", "decode"),
     [
         (CommandRequest, rows.decode_request),
-        (Activity, rows.decode_activity),
-        (Communication, rows.decode_communication),
         (tuple[Target, ...], rows.decode_targets),
         (EndpointOutcome, rows.decode_outcome),
         (AuditNote, rows.decode_note),
@@ -85,6 +83,26 @@ def test_every_field_comes_back_with_its_type(kind: Any, decode: Any) -> None:
     again = decode(rows.encode(value))
     assert again == value
     assert repr(again) == repr(value)
+
+
+def test_every_field_of_a_command_comes_back_with_its_type() -> None:
+    """From columns and bodies, as they are in their rows."""
+    communication = _filled(Communication)
+    wake = rows.micros_or_none(communication.wake)
+    row = (
+        communication.id, communication.operation.value, communication.work.value,
+        communication.state.value, wake, communication.token, rows.encode_body(communication),
+    )  # fmt: skip
+    assert repr(rows.read_communication(row, None)) == repr(communication)
+    command = Command(
+        request=_filled(CommandRequest), targets=(_filled(Target),), activity=_filled(Activity)
+    )
+    request, activity = command.request, command.activity
+    bodies = (
+        rows.encode_activity(activity), rows.encode_request(request), rows.encode(command.targets),
+    )  # fmt: skip
+    read = rows.read_command((activity.id, request.kind, activity.state, 0, *bodies), ())
+    assert repr(read) == repr(command)
 
 
 def test_equal_values_have_equal_bytes() -> None:

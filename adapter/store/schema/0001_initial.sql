@@ -1,4 +1,5 @@
--- Times are microseconds since 1970 (UTC). Bodies are JSON of the values they are named after.
+-- Times are microseconds since 1970 (UTC). Bodies are JSON of the values they are named after; an
+-- activity and the body of a communication, which every step writes again, are MessagePack.
 -- A partial index serves a query only if the query repeats the index's own term.
 
 -- ---------------------------------------------------------------- commands

@@ -61,7 +61,7 @@ async def test_a_message_whose_communication_cannot_be_read_holds_up_no_other(
         await stage.work()
         assert await states(stage) == [InboxState.NEW, InboxState.APPLIED]
         row = await stage.only(RowKind.MESSAGE, FailedState.WAITING)
-        assert (row.row, row.tries, row.error) == ("1", 1, "DecodeError")
+        assert (row.row, row.tries, row.error) == ("1", 1, "ValidationError")
         assert row.due == stage.clock.now() + WAITS[0]
         await stage.clock.turn(stage.clock.now() + WAITS[0])
         await stage.work()
