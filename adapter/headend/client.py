@@ -200,6 +200,7 @@ class HeadEndClient:
             self._targets[key] = RequestTarget.of(
                 settings.url_for(operation, encoded.path),
                 request_headers(settings, encoded.soap_action),
+                settings,
                 settings.timeouts_for(operation),
                 fresh=operation in settings.fresh_connection,
             )
@@ -282,7 +283,7 @@ class HeadEndClient:
             self._observe(
                 HttpCall(
                     call=call,
-                    url=str(target.url),
+                    url=str(target.request.url),
                     request=request,
                     request_headers=_without_secrets(target.headers.items()),
                     status=reply.status,

@@ -63,6 +63,7 @@ class SubscriptionClient:
         target = RequestTarget.of(
             settings.service_urls.get(service, below),
             request_headers(settings, spec.soap_action),
+            settings,
             settings.timeouts,
             fresh=True,
         )

@@ -1,32 +1,36 @@
 """HTTP to the head end: one request out at most once, one bounded reply in.
 
-What decides between NotSent and OutcomeUnknown is not the exception but the request's own body: it
-knows whether it was ever handed to the socket, it leaves at most once, and once it is sealed it
-leaves no more. So the verdict "not sent" cannot be overtaken by a write that comes later, and no
-layer below can repeat the request.
+aiohttp's connector opens and keeps the connections, its protocol reads what comes on them. The
+request is written here, in one step that nothing interrupts: what decides between NotSent and
+OutcomeUnknown is not the exception but whether that step was come to. So no layer below can repeat
+the request, and none can write it once the verdict is given.
 """
 
 import asyncio
+import re
+import select
 import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
 import aiohttp
-from aiohttp import hdrs
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
-from aiohttp.payload import Payload
-from multidict import CIMultiDict
+from aiohttp import StreamReader, hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.settings import HeadEndSettings, Timeouts
 
-_CHUNK_BYTES: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class NotConnected(NotSent):
@@ -45,79 +49,78 @@ class _Unreadable(Exception):
     """The reply is too large or not in an encoding that we read. The text is safe to show."""
 
 
-class SingleUseBody(Payload):
-    """Bytes that leave at most once.
-
-    `left` turns true immediately before the first byte is handed to the transport. aiohttp holds
-    the request's head back until then and writes it together with the first piece.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, content_type="text/xml; charset=utf-8")
-        self._data = data
-        self._size = len(data)
-        self._sealed = False
-        self.left = False
-
-    def seal(self) -> bool:
-        """Let nothing leave from now on; true when nothing has left so far."""
-        self._sealed = True
-        return not self.left
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return self._data.decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        # Two turns of the loop: what waits in the socket, a close or stray bytes, is seen in the
-        # one that begins with the next look at the sockets.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        if self._sealed or self.left:
-            raise _Stale("this request has had its one chance to leave")
-        if not isinstance(writer, StreamWriter) or _unfit(writer):
-            raise _Stale("the connection is closed or holds a stray reply")
-        self.left = True
-        for start in range(0, len(self._data), _CHUNK_BYTES):
-            await writer.write(self._data[start : start + _CHUNK_BYTES])
-
-
-def _unfit(writer: StreamWriter) -> bool:
-    transport = writer.transport
-    if transport is None or transport.is_closing():
-        return True
-    # aiohttp would take bytes that came before the request for the answer to it.
-    return bool(getattr(writer.protocol, "should_close", True))
+class _DeadlinePassed(Exception):
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTarget:
     """Where requests of one kind go, and how: made once, and used for each of them.
 
-    `fresh`: never on an idle connection.
+    `head` is what each begins with, up to the value of Content-Length. `fresh`: never on an idle
+    connection.
     """
 
-    url: URL
-    headers: CIMultiDict[str]
+    headers: Mapping[str, str]
+    request: aiohttp.ClientRequest
+    head: bytes
     timeout: aiohttp.ClientTimeout
+    reply_s: float
     fresh: bool
 
     @classmethod
     def of(
-        cls, url: str, headers: Mapping[str, str], timeouts: Timeouts, *, fresh: bool
+        cls,
+        url: str,
+        headers: Mapping[str, str],
+        settings: HeadEndSettings,
+        timeouts: Timeouts,
+        *,
+        fresh: bool,
     ) -> "RequestTarget":
+        """Within a running event loop. Raises NotSent for what cannot be sent."""
+        tls = settings.tls
+        try:
+            request = aiohttp.ClientRequest(
+                "POST",
+                URL(url),
+                headers=headers,
+                server_hostname=None if tls is None else tls.server_name,
+            )
+            head = _head(request, fresh=fresh)
+        except ValueError as error:
+            raise NotSent(f"the request could not be sent: {type(error).__name__}") from error
         timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=timeouts.pool_s,
-            sock_connect=timeouts.connect_s,
-            sock_read=timeouts.reply_s,
+            total=None, connect=timeouts.pool_s, sock_connect=timeouts.connect_s
         )
-        return cls(url=URL(url), headers=CIMultiDict(headers), timeout=timeout, fresh=fresh)
+        return cls(
+            headers=headers,
+            request=request,
+            head=head,
+            timeout=timeout,
+            reply_s=timeouts.reply_s,
+            fresh=fresh,
+        )
+
+
+def _head(request: aiohttp.ClientRequest, *, fresh: bool) -> bytes:
+    """Raises ValueError where a control character would make other lines of it."""
+    headers = request.headers.copy()
+    headers.popall(hdrs.CONTENT_LENGTH, None)
+    if fresh:
+        headers[hdrs.CONNECTION] = "close"
+    lines = [f"POST {request.url.raw_path_qs} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if any(_CONTROL.search(line) for line in lines):
+        raise ValueError("a control character")
+    return "\r\n".join([*lines, f"{hdrs.CONTENT_LENGTH}: "]).encode()
 
 
 @dataclass(slots=True)
 class HttpReply:
-    """What came back so far, also of a broken reply."""
+    """What came back so far, also of a broken reply. `sent`: the request may have left."""
 
+    sent: bool = False
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -127,38 +130,19 @@ class Transport:
     """The connections to one head end: a keep-alive pool, and one that never reuses anything.
 
     Made inside a running event loop. Cookies live as long as this object and go back only to the
-    host that set them; nothing comes from the environment (proxies, netrc).
+    host that set them; nothing comes from the environment (proxies, netrc). Redirects are replies
+    like any other.
     """
 
     def __init__(self, settings: HeadEndSettings, *, context: ssl.SSLContext | None) -> None:
         self._settings = settings
-        self._server_name = settings.tls.server_name if settings.tls is not None else None
         # Head ends are often addressed by number: `unsafe` lets such hosts have cookies at all.
-        cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        self._pooled = self._session(context, cookies, reuse=True)
-        self._single = self._session(context, cookies, reuse=False)
-
-    def _session(
-        self, context: ssl.SSLContext | None, cookies: aiohttp.CookieJar, *, reuse: bool
-    ) -> aiohttp.ClientSession:
-        limit = self._settings.limits.concurrency
-        trust = context if context is not None else True
-        if reuse:
-            connector = aiohttp.TCPConnector(
-                ssl=trust, limit=limit, keepalive_timeout=self._settings.keep_alive_s
-            )
-        else:
-            connector = aiohttp.TCPConnector(ssl=trust, limit=limit, force_close=True)
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=cookies,
-            trust_env=False,
-            auto_decompress=False,
-            raise_for_status=False,
-            read_bufsize=_READ_BYTES,
-            # Every time-out is the target's; without this there would be 300 s in all.
-            timeout=aiohttp.ClientTimeout(total=None),
+        self._cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
+        limit, trust = settings.limits.concurrency, context if context is not None else True
+        self._pooled = aiohttp.TCPConnector(
+            ssl=trust, limit=limit, keepalive_timeout=settings.keep_alive_s
         )
+        self._single = aiohttp.TCPConnector(ssl=trust, limit=limit, force_close=True)
 
     async def close(self) -> None:
         await self._pooled.close()
@@ -171,61 +155,174 @@ class Transport:
 
         Raises NotConnected or NotSent when no byte has left, OutcomeUnknown for everything after.
         """
-        body = SingleUseBody(data)
-        whole = asyncio.timeout_at(deadline)
         try:
-            async with whole:
-                await self._exchange(target, body, reply)
-        except Exception as raised:
-            # Told apart from the time-outs of single phases.
-            late = isinstance(raised, TimeoutError) and whole.expired()
-            error = _DeadlinePassed() if late else raised
-            # Whatever it was, also what nobody foresaw, the body knows whether it may have acted.
-            raise _verdict(error, body, reply) from (error if not body.left else None)
-        finally:
-            body.seal()
+            await self._exchange(target, data, deadline, reply)
+        except Exception as error:
+            # Whatever it was, also what nobody foresaw: it is known whether it may have acted.
+            if reply.sent:
+                raise OutcomeUnknown(_after_sending(error, reply)) from None
+            raise _not_sent(error) from error
 
-    async def _exchange(self, target: RequestTarget, body: SingleUseBody, reply: HttpReply) -> None:
-        session = self._single if target.fresh else self._pooled
-        async with session.post(
-            target.url,
-            data=body,
-            headers=target.headers,
-            allow_redirects=False,
-            server_hostname=self._server_name,
-            timeout=target.timeout,
-        ) as response:
-            if not body.left:
-                response.close()
-                raise _Stale("an answer came before the request had left")
-            reply.status = response.status
-            reply.headers = tuple(response.headers.items())
-            try:
-                await _read(response, reply, self._settings.max_reply_bytes)
-            except BaseException:
-                # Never back into the pool with the rest of a reply still to come.
-                response.close()
-                raise
+    async def _exchange(
+        self, target: RequestTarget, data: bytes, deadline: float, reply: HttpReply
+    ) -> None:
+        connector = self._single if target.fresh else self._pooled
+        connection = await _connected(connector, target, deadline)
+        try:
+            protocol = connection.protocol
+            assert protocol is not None
+            await ready(protocol, deadline)
+            self._send(protocol, target, data, reply)
+            with _Patience(protocol, target.reply_s, deadline) as patience:
+                await self._receive(protocol, target, patience, reply)
+        except BaseException:
+            # Never back into the pool with the rest of a reply still to come.
+            connection.close()
+            raise
+        connection.release()
+
+    def _send(
+        self, protocol: ResponseHandler, target: RequestTarget, data: bytes, reply: HttpReply
+    ) -> None:
+        cookies = self._cookies.filter_cookies(target.request.url)
+        cookie = b""
+        if cookies:
+            told = aiohttp.ClientRequest("POST", target.request.url, cookies=cookies)
+            cookie = f"\r\n{hdrs.COOKIE}: {told.headers[hdrs.COOKIE]}".encode()
+        length = b"%d" % len(data)
+        assert protocol.transport is not None
+        reply.sent = True
+        protocol.transport.write(b"".join((target.head, length, cookie, b"\r\n\r\n", data)))
+
+    async def _receive(
+        self,
+        protocol: ResponseHandler,
+        target: RequestTarget,
+        patience: "_Patience",
+        reply: HttpReply,
+    ) -> None:
+        message, content = await _final(protocol)
+        patience.content = content
+        reply.status = message.code
+        reply.headers = tuple(message.headers.items())
+        if hdrs.SET_COOKIE in message.headers:
+            told = message.headers.getall(hdrs.SET_COOKIE)
+            self._cookies.update_cookies_from_headers(told, target.request.url)
+        await _read(message.headers, content, patience, reply, self._settings.max_reply_bytes)
 
 
-class _DeadlinePassed(Exception):
-    pass
+async def _connected(
+    connector: aiohttp.TCPConnector, target: RequestTarget, deadline: float
+) -> Connection:
+    whole = asyncio.timeout_at(deadline)
+    try:
+        async with whole:
+            return await connector.connect(target.request, traces=[], timeout=target.timeout)
+    except TimeoutError as error:
+        # Told apart from the time-outs of single phases.
+        raise (_DeadlinePassed if whole.expired() else aiohttp.ConnectionTimeoutError)() from error
 
 
-async def _read(response: aiohttp.ClientResponse, reply: HttpReply, max_bytes: int) -> None:
+async def ready(protocol: ResponseHandler, deadline: float) -> None:
+    """Make a connection ready for one request and its reply. Raises ClientConnectionError where it
+    is closed, or where something came on it that no request has asked for."""
+    protocol.set_response_params(
+        read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BYTES
+    )
+    if protocol.transport is not None and _something_waits(protocol.transport):
+        # Two turns of the loop: it is seen in the one that begins with the next look at the
+        # sockets.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    transport = protocol.transport
+    # aiohttp would take bytes that came before the request for the answer to it.
+    if transport is None or transport.is_closing() or protocol.should_close:
+        raise _Stale("the connection is closed or holds a stray reply")
+    if asyncio.get_running_loop().time() >= deadline:
+        raise _DeadlinePassed
+
+
+def _something_waits(transport: asyncio.Transport) -> bool:
+    """Whether the socket holds bytes, an end or an error that the event loop has not seen; True
+    where that cannot be told."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket"), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class _Patience:
+    """Ends the wait for a reply at the deadline, and where nothing has come for `reply_s` seconds:
+    since the request has left, or since the last piece."""
+
+    def __init__(self, protocol: ResponseHandler, reply_s: float, deadline: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._protocol = protocol
+        self._reply_s = reply_s
+        self._deadline = deadline
+        self._since = self._loop.time()
+        self._timer = self._loop.call_at(self._due(), self._look)
+        self.content: StreamReader | None = None
+        """Of the reply, once it has begun."""
+
+    def __enter__(self) -> "_Patience":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+
+    def came(self) -> None:
+        self._since = self._loop.time()
+
+    def _due(self) -> float:
+        return min(self._deadline, self._since + self._reply_s)
+
+    def _look(self) -> None:
+        if self._protocol.writing_paused:
+            self.came()  # the request has not left yet
+        if (now := self._loop.time()) < self._due():
+            self._timer = self._loop.call_at(self._due(), self._look)
+            return
+        late = now >= self._deadline
+        error = _DeadlinePassed() if late else aiohttp.SocketTimeoutError()
+        self._protocol.set_exception(error)
+        if self.content is not None:
+            self.content.set_exception(error)
+
+
+async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
+    """The reply's head, past those that only say that there will be one."""
+    while True:
+        message, content = await protocol.read()
+        if not 100 <= message.code < 200 or message.code == 101:
+            return message, content
+
+
+async def _read(
+    headers: CIMultiDictProxy[str],
+    content: StreamReader,
+    patience: _Patience,
+    reply: HttpReply,
+    max_bytes: int,
+) -> None:
     """The body, decoded, never more than `max_bytes` on the wire or decoded."""
-    encodings = [
-        each.strip().lower() for each in response.headers.getall(hdrs.CONTENT_ENCODING, [])
-    ]
+    encodings = [each.strip().lower() for each in headers.getall(hdrs.CONTENT_ENCODING, [])]
     if encodings not in ([], ["identity"]) and (len(encodings) > 1 or encodings[0] not in _GZIP):
         raise _Unreadable("a content encoding that was not asked for")
-    if (response.content_length or 0) > max_bytes:
+    if int(headers.get(hdrs.CONTENT_LENGTH, 0)) > max_bytes:
         raise _Unreadable(f"longer than {max_bytes} bytes")
     unzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if encodings and encodings[0] in _GZIP else None
     received = size = 0
     pieces: list[bytes] = []
     try:
-        while piece := await response.content.readany():
+        while piece := await content.readany():
+            patience.came()
             received += len(piece)
             if unzip is not None:
                 piece = unzip.decompress(piece, max_bytes + 1 - size)
@@ -237,15 +334,6 @@ async def _read(response: aiohttp.ClientResponse, reply: HttpReply, max_bytes: i
         reply.body = b"".join(pieces)  # of one piece this is no copy
     if unzip is not None and (not unzip.eof or unzip.unused_data or unzip.unconsumed_tail):
         raise _Unreadable("not one whole gzip member")
-
-
-def _verdict(
-    error: Exception, body: SingleUseBody, reply: HttpReply
-) -> NotConnected | NotSent | OutcomeUnknown:
-    """What the failure means out there. No text of the library or of the reply is passed on."""
-    if body.seal():
-        return _not_sent(error)
-    return OutcomeUnknown(_after_sending(error, reply))
 
 
 def _not_sent(error: Exception) -> NotSent:
@@ -281,7 +369,7 @@ def _after_sending(error: Exception, reply: HttpReply) -> str:
             what = "the body is unreadable: broken gzip"
         case aiohttp.ClientPayloadError():
             what = "the body was cut off"
-        case aiohttp.ClientResponseError():
+        case HttpProcessingError():
             what = "what came is not HTTP"
         case aiohttp.ClientConnectionError() | OSError():
             what = "the connection was lost"

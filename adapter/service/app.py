@@ -46,6 +46,10 @@ from adapter.wire.gate import check_contract, check_hosted, grouped
 
 log = logging.getLogger(__name__)
 
+_YOUNG: Final = 10_000
+"""Objects that are made before the youngest are looked through for garbage: the usual 700 are those
+of a few requests that are still under way, and looking at them again and again takes a tenth."""
+
 _SWITCH_S: Final = 0.0005
 """A thread that waits for the interpreter is let in so soon. While a large body is read, the usual
 5 ms would be waited for at every step of the thread that stores callbacks."""
@@ -244,10 +248,6 @@ async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
         settle()
         await until_stopped(app.gateway)
 
-
-_YOUNG: Final = 10_000
-"""So many new objects at once are looked through for garbage. By then most of those that a command
-takes are gone: with the usual 700 that look takes a twentieth of the CPU."""
 
 
 def settle() -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import StreamWriter
 
 from adapter.commands.calls import TokenGiven
 from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.client import HeadEndClient
+from adapter.headend.security import request_headers
 from adapter.headend.settings import Timeouts
-from adapter.headend.transport import SingleUseBody
+from adapter.headend.transport import HttpReply, NotConnected, RequestTarget, Transport, ready
 from tests.headend.bad_head_ends import Peer, Seen, Server, http, replying
 from tests.headend.calls_and_replies import (
     DISCONNECT,
@@ -84,26 +84,6 @@ async def test_a_post_on_a_reused_connection_that_dies_is_unknown_and_goes_out_o
                 await client.call(PING)
         assert len(server.seen) == 2
         assert server.connections == 1
-
-
-@pytest.mark.parametrize("guarded", [True, False])
-async def test_the_body_itself_refuses_what_the_library_would_send_again(guarded: bool) -> None:
-    """aiohttp repeats idempotent methods on a reused connection that dies; the body does not go."""
-    data = b"<order/>"
-    seen: list[Seen] = []
-
-    async def first_only(peer: Peer, request: Seen) -> None:
-        if len(seen) == 1:
-            await peer.send(PONG)
-        else:
-            peer.writer.close()
-
-    async with Server(first_only, seen=seen) as server, aiohttp.ClientSession() as session:
-        async with session.put(server.url, data=data) as response:
-            await response.read()
-        with pytest.raises(aiohttp.ClientConnectionError):
-            await session.put(server.url, data=SingleUseBody(data) if guarded else data)
-    assert len(seen) == (2 if guarded else 3)
 
 
 async def test_a_stray_reply_on_an_idle_connection_answers_nothing() -> None:
@@ -209,16 +189,30 @@ async def test_two_replies_to_one_request_spoil_the_connection() -> None:
         assert [seen.connection for seen in server.seen] == [1, 2, 3]
 
 
-async def test_a_sealed_body_does_not_leave_any_more() -> None:
-    body = SingleUseBody(b"<order/>")
-    assert body.seal()
-    async with Server(replying(PONG)) as server, aiohttp.ClientSession() as session:
-        with pytest.raises(aiohttp.ClientConnectionError):
-            await session.post(server.url, data=body)
-        assert server.bytes_seen == 0
+async def test_a_request_whose_deadline_has_passed_does_not_leave_over_an_idle_connection() -> None:
+    async with Server(replying(PONG)) as server:
+        site = settings(server.url)
+        headers = request_headers(site, "urn:ping")
+        target = RequestTarget.of(server.url, headers, site, site.timeouts, fresh=False)
+        transport, now = Transport(site, context=None), asyncio.get_running_loop().time()
+        await transport.post(target, b"<order/>", deadline=now + 10.0, reply=HttpReply())
+        late = HttpReply()
+        with pytest.raises(NotConnected, match="deadline"):
+            await transport.post(target, b"<order/>", deadline=now, reply=late)
+        await transport.close()
+        assert not late.sent
+        assert [seen.body for seen in server.seen] == [b"<order/>"]
 
 
-async def test_a_body_does_not_leave_over_a_connection_on_which_an_answer_waits() -> None:
+@pytest.mark.parametrize("name", ["SOAPAction", "X\r\nOther"])
+async def test_a_header_that_would_make_other_lines_is_not_sent(name: str) -> None:
+    site = settings("http://127.0.0.1:1")
+    headers = {name: "urn:ping\r\nContent-Length: 0"}
+    with pytest.raises(NotSent, match="could not be sent"):
+        RequestTarget.of(site.base_url, headers, site, site.timeouts, fresh=False)
+
+
+async def test_no_request_leaves_over_a_connection_on_which_an_answer_waits() -> None:
     async def hasty(peer: Peer) -> None:
         await peer.send(PONG)
 
@@ -227,15 +221,11 @@ async def test_a_body_does_not_leave_over_a_connection_on_which_an_answer_waits(
         _, protocol = await loop.create_connection(
             lambda: ResponseHandler(loop), "127.0.0.1", server.port
         )
-        protocol.set_response_params()
         while not protocol.should_close:  # noqa: ASYNC110 - aiohttp has no event for it
             await asyncio.sleep(0)
-        body = SingleUseBody(b"<order/>")
         with pytest.raises(aiohttp.ClientConnectionError):
-            await body.write(StreamWriter(protocol, loop))
-        assert not body.left
+            await ready(protocol, loop.time() + 10.0)
         protocol.close()
-        assert server.bytes_seen == 0
 
 
 ENDS = (OutcomeUnknown, TimeoutError, NotSent)
