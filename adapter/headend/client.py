@@ -13,7 +13,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -39,7 +39,12 @@ from adapter.errors import (
     Unwritable,
 )
 from adapter.headend.limits import Admission, Limits
-from adapter.headend.security import request_headers, security_header, tls_context
+from adapter.headend.security import (
+    request_headers,
+    security_header,
+    tls_context,
+    without_secrets,
+)
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.transport import HttpReply, NotConnected, RequestTarget, Transport
 from adapter.headend.verdict import judge
@@ -52,8 +57,6 @@ _THREAD_BYTES: Final = 256 * 1024
 
 _SHOWN: Final = 5
 """Endpoints that an error names."""
-
-_SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,12 +286,12 @@ class HeadEndClient:
             self._observe(
                 HttpCall(
                     call=call,
-                    url=str(target.request.url),
+                    url=target.url,
                     request=request,
-                    request_headers=_without_secrets(target.headers.items()),
+                    request_headers=target.shown_headers,
                     status=reply.status,
                     reply=reply.body,
-                    reply_headers=_without_secrets(reply.headers),
+                    reply_headers=without_secrets(reply.headers),
                     error=error,
                 )
             )
@@ -320,7 +323,3 @@ def _why(call: Call, error: ContractViolation) -> str:
 
 def _connect_again(error: BaseException) -> bool:
     return isinstance(error, NotConnected) and error.again
-
-
-def _without_secrets(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple(each for each in headers if each[0].lower() not in _SECRET_HEADERS)

@@ -2,8 +2,9 @@
 
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Final
 
 from adapter.errors import SettingsError
 from adapter.headend.settings import BasicLogin, HeadEndSettings, Tls, UsernameToken
@@ -11,6 +12,7 @@ from adapter.settings.text_files import require_file
 from adapter.wire.security import username_token
 
 NONCE_BYTES = 16
+_SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "set-cookie"})
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -72,6 +74,11 @@ def request_headers(settings: HeadEndSettings, soap_action: str) -> dict[str, st
     if settings.basic is not None:
         headers["Authorization"] = authorization(settings.basic)
     return headers
+
+
+def without_secrets(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """What of the headers of a request or of a reply may be recorded."""
+    return tuple(each for each in headers if each[0].lower() not in _SECRET_HEADERS)
 
 
 def security_header(

@@ -26,6 +26,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from adapter.errors import NotSent, OutcomeUnknown
+from adapter.headend.security import without_secrets
 from adapter.headend.settings import HeadEndSettings, Timeouts
 
 _READ_BYTES: Final = 64 * 1024
@@ -58,10 +59,11 @@ class RequestTarget:
     """Where requests of one kind go, and how: made once, and used for each of them.
 
     `head` is what each begins with, up to the value of Content-Length. `fresh`: never on an idle
-    connection.
+    connection. `url` and `shown_headers` are for recordings, without secrets.
     """
 
-    headers: Mapping[str, str]
+    url: str
+    shown_headers: tuple[tuple[str, str], ...]
     request: aiohttp.ClientRequest
     head: bytes
     timeout: aiohttp.ClientTimeout
@@ -94,7 +96,8 @@ class RequestTarget:
             total=None, connect=timeouts.pool_s, sock_connect=timeouts.connect_s
         )
         return cls(
-            headers=headers,
+            url=str(request.url),
+            shown_headers=without_secrets(headers.items()),
             request=request,
             head=head,
             timeout=timeout,
