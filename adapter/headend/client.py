@@ -20,6 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Protocol
 
+from msgspec import Struct
 from tenacity import (
     AsyncRetrying,
     retry_if_exception,
@@ -59,8 +60,7 @@ _SHOWN: Final = 5
 """Endpoints that an error names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class Encoded(Struct, frozen=True, kw_only=True, gc=False):
     """A request ready to go. `path` is the URL path of its service in the contract."""
 
     body: bytes

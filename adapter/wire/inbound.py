@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lxml import etree
+from msgspec import Struct
 
 from adapter.errors import ContractViolation, NotWellFormed, WireError
 from adapter.wire.bounded import BoundedReader
@@ -50,8 +51,7 @@ class FaultCode(StrEnum):
     VERSION_MISMATCH = "VersionMismatch"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostedCall:
+class HostedCall(Struct, frozen=True, kw_only=True, gc=False):
     """A message that calls an operation hosted here."""
 
     operation: str

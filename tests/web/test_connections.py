@@ -292,3 +292,23 @@ async def test_a_bad_certificate_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"missing\.pem"):
         await scenario()
+
+
+async def test_the_answer_is_the_same_whether_its_connection_stays_open_or_not() -> None:
+    body = status_changed()
+    heads: list[list[bytes]] = []
+    contents: list[bytes] = []
+    async with a_rig() as rig:
+        for wish in ("keep-alive", "close"):
+            whole = head(
+                urlsplit(rig.signed()).path, f"Content-Length: {len(body)}", f"Connection: {wish}"
+            )
+            async with connected(rig.url) as raw:
+                await raw.send(whole + body)
+                rows = (await raw.reader.readuntil(b"\r\n\r\n")).splitlines()
+                (length,) = [row for row in rows if row.startswith(b"Content-Length: ")]
+                heads.append(sorted(row for row in rows if not row.startswith(b"Date: ")))
+                contents.append(await raw.reader.readexactly(int(length.split()[1])))
+                assert len([row for row in rows if row.startswith(b"Date: ")]) == 1
+    assert heads[1] == sorted([*heads[0], b"Connection: close"])
+    assert contents[0] == contents[1]

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.engine.commands.identity import STATUS_PATH
 from adapter.model.ids import CommunicationId
@@ -27,8 +28,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
 """The operation of each address without a secret. Its contract is there, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True, gc=False):
     """`path` is without the prefix. With `secret` it is of one communication, where genuine."""
 
     path: str

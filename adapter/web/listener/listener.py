@@ -23,9 +23,10 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
 from adapter.server.bodies import Body, read_body
-from adapter.server.connections import mark_busy, without_routes
+from adapter.server.connections import SERVER, mark_busy, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
+from adapter.server.ready_response import ReadyResponse
 from adapter.server.server import Server
 from adapter.server.settings import ListenerSettings
 from adapter.web.listener.addresses import OPERATIONS, Address, Addresses
@@ -83,7 +84,7 @@ class Listener(Server):
         self._addresses = Addresses(self.settings.path_prefix)
         self._contract = {key: ServedContract(codec.catalog, [key]) for key in OPERATIONS.values()}
         self._acks = {
-            (key, soap): acknowledgement(codec, key, soap)
+            (key, soap): _Acknowledgement(acknowledgement(codec, key, soap), soap)
             for key in OPERATIONS.values()
             for soap in Soap
         }
@@ -97,7 +98,7 @@ class Listener(Server):
         self._refused = _Turns(_REFUSED_AT_ONCE)
         return without_routes(self._bounded, self.settings.connections)
 
-    async def _bounded(self, request: web.BaseRequest) -> web.Response:
+    async def _bounded(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whatever goes wrong below becomes a short answer here, never a traceback outside."""
         try:
             return await self._answer_to(request)
@@ -127,7 +128,7 @@ class Listener(Server):
                 ),
             )
 
-    async def _answer_to(self, request: web.BaseRequest) -> web.Response:
+    async def _answer_to(self, request: web.BaseRequest) -> web.StreamResponse:
         address = self._addresses.find(request.rel_url.path_safe)
         if address is None:
             return self._no_such_address(request)
@@ -147,7 +148,7 @@ class Listener(Server):
 
     # ------------------------------------------------------------ messages
 
-    async def _take(self, request: web.BaseRequest, address: Address) -> web.Response:
+    async def _take(self, request: web.BaseRequest, address: Address) -> web.StreamResponse:
         self.counts["requests"] += 1
         key, communication = address.operation, address.communication
         refusal = self._before_the_body(request, address)
@@ -173,7 +174,7 @@ class Listener(Server):
                     await self._receive(
                         request, judged, body.raw, communication, message=rest.message
                     )
-            return _answer(200, self._acks[judged.operation, judged.soap], judged.soap)
+            return self._acks[judged.operation, judged.soap].to(request)
         finally:
             if spooling is not None:
                 await spooling.drop()
@@ -349,11 +350,28 @@ class Listener(Server):
         return web.Response(body=page, content_type="text/xml", charset="utf-8")
 
 
+def _media(soap: Soap) -> dict[str, str]:
+    return {"Content-Type": f"{MEDIA_OF[soap]}; charset=utf-8"}
+
+
 def _answer(
     status: int, body: bytes, soap: Soap, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    media = {"Content-Type": f"{MEDIA_OF[soap]}; charset=utf-8"}
-    return web.Response(status=status, body=body, headers={**media, **(headers or {})})
+    return web.Response(status=status, body=body, headers={**_media(soap), **(headers or {})})
+
+
+class _Acknowledgement:
+    """The answer to a message that was taken."""
+
+    def __init__(self, body: bytes, soap: Soap) -> None:
+        self._body = body
+        self._soap = soap
+        self._ready = ReadyResponse(body, {**_media(soap), "Server": SERVER})
+
+    def to(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._ready.fits(request):
+            return self._ready
+        return _answer(200, self._body, self._soap)
 
 
 class _Turns:
