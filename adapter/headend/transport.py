@@ -66,8 +66,8 @@ class RequestTarget:
     shown_headers: tuple[tuple[str, str], ...]
     request: aiohttp.ClientRequest
     head: bytes
-    timeout: aiohttp.ClientTimeout
-    reply_s: float
+    timeouts: Timeouts
+    phases: aiohttp.ClientTimeout
     fresh: bool
 
     @classmethod
@@ -92,7 +92,7 @@ class RequestTarget:
             head = _head(request, fresh=fresh)
         except ValueError as error:
             raise NotSent(f"the request could not be sent: {type(error).__name__}") from error
-        timeout = aiohttp.ClientTimeout(
+        phases = aiohttp.ClientTimeout(
             total=None, connect=timeouts.pool_s, sock_connect=timeouts.connect_s
         )
         return cls(
@@ -100,8 +100,8 @@ class RequestTarget:
             shown_headers=without_secrets(headers.items()),
             request=request,
             head=head,
-            timeout=timeout,
-            reply_s=timeouts.reply_s,
+            timeouts=timeouts,
+            phases=phases,
             fresh=fresh,
         )
 
@@ -176,7 +176,7 @@ class Transport:
             assert protocol is not None
             await ready(protocol, deadline)
             self._send(protocol, target, data, reply)
-            with _Patience(protocol, target.reply_s, deadline) as patience:
+            with _Patience(protocol, target.timeouts.reply_s, deadline) as patience:
                 await self._receive(protocol, target, patience, reply)
         except BaseException:
             # Never back into the pool with the rest of a reply still to come.
@@ -217,10 +217,11 @@ class Transport:
 async def _connected(
     connector: aiohttp.TCPConnector, target: RequestTarget, deadline: float
 ) -> Connection:
-    whole = asyncio.timeout_at(deadline)
+    now, own_s = asyncio.get_running_loop().time(), target.timeouts.pool_s
+    whole = asyncio.timeout_at(None if now + own_s < deadline else deadline)
     try:
         async with whole:
-            return await connector.connect(target.request, traces=[], timeout=target.timeout)
+            return await connector.connect(target.request, traces=[], timeout=target.phases)
     except TimeoutError as error:
         # Told apart from the time-outs of single phases.
         raise (_DeadlinePassed if whole.expired() else aiohttp.ConnectionTimeoutError)() from error

@@ -256,6 +256,10 @@ class Connection(web.RequestHandler):
             self._silent.cancel()
         super().connection_lost(exc)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:  # aiohttp's parser else looks at no bytes after each piece
+            super().resume_reading(resume_parser)
+
     def busy(self, yes: bool) -> None:
         """A request is under way, or the last one has been answered.
 
