@@ -265,9 +265,10 @@ class Connection(web.RequestHandler):
 
         One that is not busy may lose its place to a new connection.
         """
-        self._place.served |= self._place.busy and not yes
-        self._place.busy = yes
-        self._place.since = asyncio.get_running_loop().time()
+        place = self._place
+        place.served |= place.busy and not yes
+        place.busy = yes
+        place.since = self._loop.time()
 
     def behind(self, how: Behind | None) -> None:
         """See its place."""
@@ -363,11 +364,13 @@ def without_routes(
     """Has one coroutine answer whatever comes; it raises nothing."""
 
     async def occupied(request: web.BaseRequest) -> web.StreamResponse:
-        mark_busy(request, True)
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # as the door makes them
+        connection.busy(True)
         try:
             response = await answer(request)
         finally:
-            mark_busy(request, False)
+            connection.busy(False)
         response.headers["Server"] = SERVER
         return response
 
