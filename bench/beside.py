@@ -5,6 +5,7 @@ their own, as they are in life; so is the worker that the gateway starts.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from adapter.model.device import Device
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.server import event_loop
 from adapter.server.connections import bind, url_of
-from adapter.service.app import running, settle
+from adapter.service.app import running
 from adapter.service.assembly import Core, connect
 from adapter.service.log import start_logging
 from adapter.service.settings import Api, Settings
@@ -126,7 +127,7 @@ async def _measure(size: int, each_s: float) -> Beside:
         await store.import_(Import(devices=tuple(device(number) for number in range(meters))))
         try:
             async with running(core, Settings(api=Api(port=0)), listening, clock):
-                settle()
+                gc.freeze()
                 return await _beside(core, store, folder / "payload.xml", url, disk, each_s)
         finally:
             await store.close()

@@ -8,7 +8,7 @@ from lxml import etree
 from adapter.commands.calls import Call
 from adapter.commands.flows import Operation
 from adapter.model.ids import EndpointId
-from adapter.service.app import settle
+from adapter.service.app import made_to_stay
 from adapter.wire.codec import Codec, packaged_codec
 from adapter.wire.operations import request_body
 from adapter.wire.tools.reference import reference_request
@@ -22,8 +22,8 @@ _ZEEP, _OURS, _FLOOR = "zeep", "compiled from its types", "lxml, the tree alone"
 
 
 def measure(options: Options) -> Part:
-    codec = packaged_codec()
-    settle()
+    with made_to_stay():
+        codec = packaged_codec()
     part = Part(title="Messages: how many times zeep's CPU")
     for endpoints in _WRITTEN:
         title = f"Writing PingByEndpoints, {_many(endpoints, 'endpoint')}"

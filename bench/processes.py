@@ -27,6 +27,7 @@ class Side:
     def __init__(self, *arguments: str) -> None:
         places = os.pathsep.join(place for place in ("", *sys.path))
         self._name = arguments[0]
+        self.began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.PIPE,
@@ -57,10 +58,14 @@ class Side:
 
     def ask(self, **what: Any) -> dict[str, Any]:
         """What the process answers. Raises SystemExit when it has ended instead."""
+        self.begin(**what)
+        return self._line()
+
+    def begin(self, **what: Any) -> None:
+        """As `ask`, of a process that is killed before it answers."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
-        return self._line()
 
     def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None

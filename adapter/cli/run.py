@@ -100,10 +100,14 @@ def simulator_config(
 async def _simulate(
     config: "SimulatorConfig", write_devices: Path | None, *, as_json: bool
 ) -> None:
-    from adapter.service.app import settle
+    from contextlib import AsyncExitStack
+
+    from adapter.service.app import made_to_stay
     from adapter.simulator.server import Simulator
 
-    async with Simulator(config) as simulator:
+    async with AsyncExitStack() as stack:
+        with made_to_stay():
+            simulator = await stack.enter_async_context(Simulator(config))
         if write_devices is not None:
             _write_devices(simulator, write_devices)
         if as_json:
@@ -121,7 +125,6 @@ async def _simulate(
             if not config.data_subscribers:
                 say("readings go nowhere until subscribed to: --deliver-to http://127.0.0.1:8101")
             say("stop with Ctrl-C")
-        settle()
         await _interrupted()
 
 

@@ -154,7 +154,7 @@ _CELLS: Final[Mapping[OrderKind, tuple[tuple[AlgorithmType, str, Raw], ...]]] = 
 
 
 @cache
-def default_matrix(fourth: OrderKind | None = FOURTH_MEASUREMENT_CHECK) -> Orchestrations:
+def default_matrix(fourth: OrderKind | None) -> Orchestrations:
     """The matrix, with the uncertain mark of Check For Measurement on `fourth`."""
     return MappingProxyType(
         {
@@ -167,7 +167,7 @@ def default_matrix(fourth: OrderKind | None = FOURTH_MEASUREMENT_CHECK) -> Orche
     )
 
 
-MATRIX: Final[Orchestrations] = default_matrix()
+MATRIX: Final[Orchestrations] = default_matrix(FOURTH_MEASUREMENT_CHECK)
 
 MAINTENANCE: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {

@@ -6,8 +6,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -244,18 +244,23 @@ def command_settings(settings: Settings) -> CommandSettings:
 
 async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
     """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
-    async with build(settings, sinks=sinks) as app:
-        settle()
+    async with AsyncExitStack() as stack:
+        with made_to_stay():
+            app = await stack.enter_async_context(build(settings, sinks=sinks))
         await until_stopped(app.gateway)
 
 
-
-def settle() -> None:
-    """What is there now stays: contract and codec are not looked through for garbage again and
-    again, which takes some 60 ms, in which no callback is answered."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG)
+@contextmanager
+def made_to_stay() -> Iterator[None]:
+    """What is made meanwhile, contract and codec above all, is not looked through for garbage,
+    neither now nor later: a look takes some 70 ms, in which nothing is sent or answered."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+        gc.set_threshold(_YOUNG)
+    finally:
+        gc.enable()
 
 
 async def until_stopped(gateway: Gateway) -> None:

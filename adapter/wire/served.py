@@ -7,6 +7,7 @@ operation imports are known, so that no name leads anywhere else.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any as Untyped
 from typing import Final
 from xml.sax.saxutils import escape
@@ -53,9 +54,13 @@ class ServedContract:
     def __init__(self, catalog: Catalog, keys: Iterable[str]) -> None:
         self._catalog = catalog
         self._keys = tuple(keys)
-        sources = {id(source): source for source in map(catalog.source, self._keys)}
-        self._schemas = SchemaPages([source.texts for source in sources.values()])
         self._kept: dict[str, bytes] = {}
+
+    @cached_property
+    def _schemas(self) -> SchemaPages:
+        """Read when somebody asks: a start need not wait for it."""
+        sources = {id(source): source for source in map(self._catalog.source, self._keys)}
+        return SchemaPages([source.texts for source in sources.values()])
 
     def page(self, query: Mapping[str, str], *, address: str) -> bytes | None:
         """What `?wsdl`, `?singleWsdl` or `?xsd=NAME` asks for, leading to `address`.

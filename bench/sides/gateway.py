@@ -5,7 +5,8 @@ python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters":
 
 It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n} and
 {"do": "ledger"}. With `waiting`, so many more commands are open in its store from the start on:
-their head end has taken them and does not call back.
+their head end has taken them and does not call back. When it is ready it tells the moments of its
+start, by the clock that all processes of a machine have in common (`time.monotonic`).
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoi
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.server import event_loop
 from adapter.server.connections import bind, url_of
-from adapter.service.app import running, settle
+from adapter.service.app import made_to_stay, running
 from adapter.service.assembly import connect
 from adapter.service.log import start_logging
 from adapter.service.settings import Api, Settings
@@ -218,30 +219,39 @@ async def serve(
 ) -> None:
     counter = Counter() if counting else None
     clock, listening = SystemClock(), bind("127.0.0.1", 0)
-    opening = time.perf_counter()
     async with AsyncExitStack() as stack:
         stack.enter_context(nullcontext() if counter is None else counter.counting())
-        store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
-        await store.open()
-        stack.push_async_callback(store.close)
-        core = connect(
-            store=store,
-            codec=packaged_codec(),
-            head_end=HeadEndSettings(
-                base_url=head_end,
-                limits=LimitSettings(concurrency=64, shares=_SHARES),
-            ),
-            identity=CallbackIdentity(url_of(listening, tls=False), (KEY,)),
-            settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
-            clock=clock,
-        )
-        await prepare(store, core.gateway, meters, waiting)
-        app = await stack.enter_async_context(
-            running(core, Settings(api=Api(port=0)), listening, clock)
-        )
-        settle()
+        with made_to_stay():
+            began = time.monotonic()
+            codec = packaged_codec()
+            opening = time.monotonic()
+            store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
+            await store.open()
+            opened = time.monotonic()
+            stack.push_async_callback(store.close)
+            core = connect(
+                store=store,
+                codec=codec,
+                head_end=HeadEndSettings(
+                    base_url=head_end,
+                    limits=LimitSettings(concurrency=64, shares=_SHARES),
+                ),
+                identity=CallbackIdentity(url_of(listening, tls=False), (KEY,)),
+                settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
+                clock=clock,
+            )
+            await prepare(store, core.gateway, meters, waiting)
+            app = await stack.enter_async_context(
+                running(core, Settings(api=Api(port=0)), listening, clock)
+            )
+        ready = {
+            "url": url_of(listening, tls=False),
+            "began": began,
+            "opening": opening,
+            "opened": opened,
+            "started": time.monotonic(),
+        }
         measured = Measured(app.gateway, store, counter, Sampler() if sampling else None)
-        ready = {"url": url_of(listening, tls=False), "open_s": time.perf_counter() - opening}
         print(json.dumps(ready), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await measured.answer(**json.loads(line))), flush=True)

@@ -1,6 +1,7 @@
 """A head end that costs next to nothing: ready bytes, and callbacks after a script of delays.
 
-python -m bench.sides.head_end [DELAY_S ...]    prints {"url": ...}; ends with its input
+python -m bench.sides.head_end [DELAY_S ...]    prints {"url": ...}, and answers each line of its
+                                                input with what it was asked since the last
 
 It is no HTTP server to learn from: it knows the requests that the bench sends (one Content-Length,
 connections that stay) and takes everything it is sent for right. Without delays it never calls
@@ -127,8 +128,19 @@ class CheapHeadEnd:
         self._numbers = itertools.count(1)
         self._asked: dict[bytes, tuple[bytes, float]] = {}
         self._callers: dict[str, Caller] = {}
+        self._count = 0
+        self._first: float | None = None
+
+    def asked(self) -> dict[str, float | None]:
+        """How many requests came since the last look, and when the first of them did."""
+        told = {"count": self._count, "first": self._first}
+        self._count, self._first = 0, None
+        return told
 
     def answer(self, body: bytes) -> bytes:
+        if not self._count:
+            self._first = time.monotonic()
+        self._count += 1
         named = _NAME.search(body)
         name = named[1] if named is not None else b""
         if name in self._ready.tokens:
@@ -198,8 +210,14 @@ class Caller:
 
     async def _connected(self) -> None:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: Connection(self._next), *self._address)
-        self._next(connection)
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._next), *self._address
+            )
+        except OSError:  # it was killed, and what it is to be told is lost
+            self._open -= 1
+        else:
+            self._next(connection)
 
     def _next(self, connection: "Connection") -> None:
         if not self._waiting:
@@ -284,7 +302,8 @@ async def serve(delays_s: Sequence[float]) -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps(head_end.asked()), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from adapter.service.app import settle
+from adapter.service.app import made_to_stay
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
@@ -34,8 +34,10 @@ _CALLBACK: Final = {
 @asynccontextmanager
 async def simulator() -> AsyncIterator[str]:
     plan = PopulationPlan(count=_METERS)
-    async with Simulator(SimulatorConfig(population=plan), codec=packaged_codec()) as started:
-        settle()
+    async with AsyncExitStack() as stack:
+        with made_to_stay():
+            made = Simulator(SimulatorConfig(population=plan), codec=packaged_codec())
+            started = await stack.enter_async_context(made)
         yield started.url
 
 

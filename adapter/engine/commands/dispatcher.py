@@ -177,18 +177,21 @@ class Dispatcher:
         if freed:
             log.info("claims_freed", extra={"count": freed})
         found = await self._store.sending()
-        for leased in found:
-            if self._set_aside.held(RowKind.COMMUNICATION, leased.communication):
-                continue
-            crash_points.reached("recover.before")
-            unclear = SendUnclear(
-                communication=leased.communication, detail="the gateway stopped while sending"
-            )
-            await self._set_aside.attend(
-                RowKind.COMMUNICATION, leased.communication, self._apply(leased, unclear)
-            )
-            crash_points.reached("recover.after")
+        await asyncio.gather(*map(self._recover, found))
         return len(found)
+
+    async def _recover(self, leased: Leased) -> None:
+        """With the others in one transaction: the first work waits for it."""
+        if self._set_aside.held(RowKind.COMMUNICATION, leased.communication):
+            return
+        crash_points.reached("recover.before")
+        unclear = SendUnclear(
+            communication=leased.communication, detail="the gateway stopped while sending"
+        )
+        await self._set_aside.attend(
+            RowKind.COMMUNICATION, leased.communication, self._apply(leased, unclear)
+        )
+        crash_points.reached("recover.after")
 
     def _start(self, leased: Leased, work: Work) -> None:
         task = asyncio.get_running_loop().create_task(self._attend(leased, work))

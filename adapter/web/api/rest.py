@@ -71,7 +71,6 @@ class Rest(Server):
         }
         self._failures = RateLimit(self.settings.failures_per_minute)
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
-        self._document = document_json()
 
     def _runner(self) -> web.BaseRunner:
         app = web.Application(middlewares=[self._bounded])
@@ -180,7 +179,7 @@ class Rest(Server):
         return _decoded(self._decoders[route.takes], body.raw or b"{}")
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._document, content_type=_JSON, headers=HEADERS)
+        return web.Response(body=document_json(), content_type=_JSON, headers=HEADERS)
 
 
 def _pattern(request: web.Request) -> str:
