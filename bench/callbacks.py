@@ -1,8 +1,9 @@
-"""Status messages with a durable answer, beside listeners that keep nothing.
+"""Status messages with a durable answer, beside listeners that keep nothing; orders beside a flood.
 
-The sender is a process of its own, with 32 connections that each wait for their answer. The
-messages are well-formed, come to genuine addresses and belong to nothing that the gateway knows:
-each is judged, stored, answered, and later parked.
+The sender is a process of its own, with 32 connections that each wait for their answer. A message
+is of a command that waits for it: judged, stored with its effect, answered. Or it is well-formed
+and belongs to nothing that the gateway knows: judged, stored, answered, and later parked. At an
+address that the gateway has signed that is dearest: it is an alarm.
 """
 
 import importlib.util
@@ -11,16 +12,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.commands import gateway, head_end
+from adapter.engine.commands.identity import STATUS_PATH
+from bench.commands import KIND, gateway, head_end
 from bench.processes import Side, side
 from bench.report import Figure, Part, Ran, comparison, ratios
-from bench.rounds import Options, interleaved
+from bench.rounds import Options, interleaved, turn
+from bench.sides.head_end import DELAYS_S
 
 _CONNECTIONS: Final = 32
 _COUNT: Final = 3_000
-_OURS = "gateway: judged, durable, answered"
+_OURS = "gateway: of an open command, durable with its effect"
+_UNKNOWN = "gateway: of nobody, at a signed address, durable"
 _AFTER = "  the same, until it has parked them"
 _FIXED = "aiohttp, a fixed answer"
 _ZEEP = "aiohttp and zeep, nothing stored"
@@ -32,11 +36,12 @@ def measure(options: Options) -> Part:
     count = options.some(_COUNT, least=200)
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         sender = stack.enter_context(side("bench.sides.sender"))
-        asked = stack.enter_context(head_end())
+        asked = stack.enter_context(head_end(*DELAYS_S))
         ours = stack.enter_context(gateway(asked, Path(temporary) / "store"))
         after: list[Ran] = []
         sides: dict[str, Callable[[], Ran]] = {
-            _OURS: partial(_send, sender, ours, count, genuine=True, after=after)
+            _OURS: partial(_send_to_open, sender, ours, count),
+            _UNKNOWN: partial(_send, sender, ours, count, after=after, genuine=True),
         }
         others = {_FIXED: "fixed", _ZEEP: "zeep"}
         if (reason := no_spyne()) is None:
@@ -47,9 +52,11 @@ def measure(options: Options) -> Part:
             process = stack.enter_context(side("bench.sides.listeners", listener))
             sides[name] = partial(_send, sender, process, count)
         ran = interleaved(sides, options.rounds)
-    rows = {_OURS: ran[_OURS], _AFTER: after[1:], **{name: ran[name] for name in others}}
-    part.details.append(comparison(part.title, rows))
-    _figures(rows, part)
+        rows = {name: ran[name] for name in (_OURS, _UNKNOWN)} | {_AFTER: after[1:]}
+        rows |= {name: ran[name] for name in others}
+        part.details.append(comparison(part.title, rows))
+        _figures(rows, part)
+        _orders_beside(sender, asked, Path(temporary) / "beside", options, part)
     return part
 
 
@@ -67,16 +74,15 @@ def no_spyne() -> str | None:
     return None
 
 
+def _send_to_open(sender: Side, ours: Side, count: int) -> Ran:
+    return _send(sender, ours, count, to=ours.ask(do="await", count=count)["to"])
+
+
 def _send(
-    sender: Side,
-    listener: Side,
-    count: int,
-    *,
-    genuine: bool = False,
-    after: list[Ran] | None = None,
+    sender: Side, listener: Side, count: int, *, after: list[Ran] | None = None, **more: Any
 ) -> Ran:
     url, cpu = listener.ready["url"], listener.cpu_s
-    answer = sender.ask(url=url, count=count, connections=_CONNECTIONS, genuine=genuine)
+    answer = sender.ask(url=url, count=count, connections=_CONNECTIONS, **more)
     ran = Ran(
         count=count,
         seconds=answer["seconds"],
@@ -101,11 +107,6 @@ def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
             goal=2.0,
         ),
         Figure(
-            what="the same, until it is judged and parked",
-            unit="ratio",
-            each=ratios(rows[_AFTER], rows[_FIXED], cpu),
-        ),
-        Figure(
             what="durable callbacks a second / aiohttp and zeep, which store nothing",
             unit="ratio",
             each=ratios(ours, rows[_ZEEP], rate),
@@ -120,6 +121,20 @@ def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
         ),
         Figure(what="p99 of a durable callback", unit="ms", each=[late(one) for one in ours]),
     ]
+    unknown = rows[_UNKNOWN]
+    part.figures += [
+        Figure(
+            what="CPU of one of nobody at a signed address / of aiohttp with a fixed answer",
+            unit="ratio",
+            each=ratios(unknown, rows[_FIXED], cpu),
+        ),
+        Figure(
+            what="the same, until it is judged and parked",
+            unit="ratio",
+            each=ratios(rows[_AFTER], rows[_FIXED], cpu),
+        ),
+        Figure(what="p99 of such a callback", unit="ms", each=[late(one) for one in unknown]),
+    ]
     if _SPYNE in rows:
         part.figures.append(
             Figure(
@@ -129,3 +144,66 @@ def _figures(rows: dict[str, list[Ran]], part: Part) -> None:
                 more=True,
             )
         )
+
+
+# ---------------------------------------------------------------- orders beside a flood
+
+_FLOOD: Final = 1_000.0
+"""A second."""
+
+_ORDERS: Final = 25.0
+"""A second."""
+
+_SECONDS: Final = 4.0
+_CALM = "calm"
+_BESIDE: Final = {
+    "beside 1,000 a second with unknown tokens": {"genuine": False},
+    "beside 1,000 a second of nobody at signed addresses": {"genuine": True},
+}
+
+
+def _orders_beside(sender: Side, asked: Side, folder: Path, options: Options, part: Part) -> None:
+    """Commands at a steady pace, submit to final state; the head end takes 50 ms of it."""
+    with gateway(asked, folder) as ours:
+        orders = partial(_orders, ours, options.some(int(_ORDERS * _SECONDS), least=10))
+        sides: dict[str, Callable[[], Ran]] = {_CALM: orders}
+        for name, kind in _BESIDE.items():
+            sides[name] = partial(_beside, sender, ours, orders, **kind)
+        ran = interleaved(sides, options.rounds)
+    title = f"Submit to final state, {_ORDERS:.0f} commands a second"
+    part.details.append(comparison(title, ran))
+    for name in _BESIDE:
+        for share in (0.50, 0.99):
+            part.figures.append(
+                Figure(
+                    what=f"p{share * 100:.0f} of a command, {name} / calm",
+                    unit="ratio",
+                    each=ratios(ran[name], ran[_CALM], partial(Ran.latency_ms, share=share)),
+                    goal=2.0,
+                )
+            )
+
+
+def _orders(ours: Side, count: int) -> Ran:
+    return turn(ours, count, do="run", work=[{"kind": KIND, "count": count, "rate": _ORDERS}])()
+
+
+def _beside(sender: Side, ours: Side, orders: partial[Ran], *, genuine: bool) -> Ran:
+    count = int((orders.args[1] / _ORDERS + 1.0) * _FLOOD)
+    sender.begin(
+        url=_bare(ours, genuine=genuine),
+        count=count,
+        connections=_CONNECTIONS,
+        rate=_FLOOD,
+        genuine=genuine,
+    )
+    ran = orders()
+    sender.answer()
+    ours.rest()
+    return ran
+
+
+def _bare(ours: Side, *, genuine: bool) -> str:
+    """Signed addresses are made under the listener's URL; what has none comes to the one for all."""
+    url = str(ours.ready["url"])
+    return url if genuine else url + STATUS_PATH

@@ -25,6 +25,7 @@ from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import lanes_of
 from adapter.engine.commands.ports import AuditNote, Publication, Submission
+from adapter.engine.orders.sink import OrderSink
 from adapter.model.ids import (
     CommandId,
     CommunicationId,
@@ -43,14 +44,19 @@ _FIRST: Final = 10_000_001
 """Meters of their own: nothing else is asked of them."""
 
 _LONG: Final = timedelta(days=15)
+_NEWEST: Final = "SELECT max(seq) FROM publication"
+"""What was told of them was delivered long ago: no backlog is measured."""
 
 
 async def fill(store: SqliteStore, count: int) -> None:
     for start in range(0, count, _BATCH):
-        await store.submit(list(_waiting(start, min(_BATCH, count - start))))
+        await store.submit(list(waiting(start, min(_BATCH, count - start))))
+    last = await store.database.query(lambda db: db.execute(_NEWEST).get)
+    await store.delivered(OrderSink.name, last or 0)
 
 
-def _waiting(start: int, count: int) -> Iterator[Submission]:
+def waiting(start: int, count: int) -> Iterator[Submission]:
+    """`count` commands, no two from different numbers alike."""
     now = datetime.now(UTC)
     millis = int(time.time() * 1000)
     for number in range(start, start + count):

@@ -36,7 +36,7 @@ class Side:
             env={**os.environ, "PYTHONPATH": places},
         )
         try:
-            self.ready = self._line()
+            self.ready = self.answer()
         except BaseException:
             self.end()
             raise
@@ -59,15 +59,15 @@ class Side:
     def ask(self, **what: Any) -> dict[str, Any]:
         """What the process answers. Raises SystemExit when it has ended instead."""
         self.begin(**what)
-        return self._line()
+        return self.answer()
 
     def begin(self, **what: Any) -> None:
-        """As `ask`, of a process that is killed before it answers."""
+        """As `ask`; what the process answers is `answer`, unless it is killed before."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
 
-    def _line(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

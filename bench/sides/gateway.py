@@ -3,8 +3,8 @@
 python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
                                        "counting": false, "sampling": false}
 
-It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n} and
-{"do": "ledger"}. With `waiting`, so many more commands are open in its store from the start on:
+It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n}, {"do": "ledger"}
+and {"do": "await", "count": n}, which is answered with callback addresses and tokens. With `waiting`, so many more commands are open in its store from the start on:
 their head end has taken them and does not call back. When it is ready it tells the moments of its
 start, by the clock that all processes of a machine have in common (`time.monotonic`).
 """
@@ -39,7 +39,7 @@ from adapter.service.settings import Api, Settings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 from bench.counts import Counter
-from bench.open_commands import INSTALLED, fill
+from bench.open_commands import INSTALLED, fill, waiting
 from bench.payloads import ESN
 from bench.processes import LOOK_S, QUIET_LOOKS, is_quiet
 from bench.sampling import Sampler
@@ -48,6 +48,9 @@ KEY: Final = b"bench" * 8
 FIRST: Final = 700_001
 OFF: Final = FIRST + 1_000
 """Meters from this number on are off: a connect has something to do there."""
+
+_OTHERS: Final = 10_000_000
+"""Commands that are awaited from this number on: more than ever wait from the start on."""
 
 _AT_ONCE: Final = 5_000
 _SHARES: Final = {"urgent": 1.0, "normal": 1.0, "bulk": 1.0}
@@ -137,13 +140,16 @@ class Measured:
         self,
         gateway: Gateway,
         store: SqliteStore,
+        identity: CallbackIdentity,
         counter: Counter | None,
         sampler: Sampler | None,
     ) -> None:
         self._gateway = gateway
         self._store = store
+        self._identity = identity
         self._counter = counter
         self._sampler = sampler
+        self._awaiting = _OTHERS
 
     async def answer(self, do: str, **what: Any) -> dict[str, Any]:
         match do:
@@ -153,6 +159,8 @@ class Measured:
                 return await self._submit(**what)
             case "ledger":
                 return await self._ledger()
+            case "await":
+                return await self._await(**what)
         raise SystemExit(f"{do!r} is nothing that a gateway can be asked")
 
     async def _run(self, several: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -193,6 +201,15 @@ class Measured:
                 return {"states": states}
             await asyncio.sleep(0.1)
 
+    async def _await(self, count: int) -> dict[str, Any]:
+        """New commands whose head end has taken them: where each is called back, with its token."""
+        made = list(waiting(self._awaiting, count))
+        self._awaiting += count
+        await self._store.submit(made)
+        (places,) = zip(*(item.command.communications for item in made), strict=True)
+        await _rest()
+        return {"to": [(self._identity.address(item.id), item.token) for item in places]}
+
     async def _ledger(self) -> dict[str, Any]:
         started = time.perf_counter()
         await self._gateway.upkeep.ledger()
@@ -224,6 +241,7 @@ async def serve(
         with made_to_stay():
             began = time.monotonic()
             codec = packaged_codec()
+            identity = CallbackIdentity(url_of(listening, tls=False), (KEY,))
             opening = time.monotonic()
             store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
             await store.open()
@@ -236,7 +254,7 @@ async def serve(
                     base_url=head_end,
                     limits=LimitSettings(concurrency=64, shares=_SHARES),
                 ),
-                identity=CallbackIdentity(url_of(listening, tls=False), (KEY,)),
+                identity=identity,
                 settings=CommandSettings(policies=dict.fromkeys(CommandKind, NEVER_POLLS)),
                 clock=clock,
             )
@@ -251,7 +269,8 @@ async def serve(
             "opened": opened,
             "started": time.monotonic(),
         }
-        measured = Measured(app.gateway, store, counter, Sampler() if sampling else None)
+        sampler = Sampler() if sampling else None
+        measured = Measured(app.gateway, store, identity, counter, sampler)
         print(json.dumps(ready), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await measured.answer(**json.loads(line))), flush=True)

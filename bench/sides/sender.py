@@ -1,15 +1,18 @@
 """Sends status messages over so many connections at once, in a process of its own.
 
-python -m bench.sides.sender    answers {"urls": URL, "count": n, "connections": n}
+python -m bench.sides.sender    answers {"url": URL, "count": n, "connections": n}
 
 With {"genuine": true} each goes to an address of its own under that URL, as a gateway with the
-bench's key makes them; without, all go to the URL itself.
+bench's key makes them; with {"to": [[address, token], ...]} one goes to each of these; without, all
+go to the URL itself. With {"rate": n} so many leave in a second, else each when the last of its
+connection is answered.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -39,8 +42,15 @@ class Sending(HttpMessages):
         if not self._requests.left:
             self.ended.set_result(None)
             return
+        message, wait_s = self._requests.left.pop(), self._requests.wait_s()
+        if wait_s > 0:
+            asyncio.get_running_loop().call_later(wait_s, self._send, message)
+        else:
+            self._send(message)
+
+    def _send(self, message: bytes) -> None:
         self._sent_at = time.perf_counter()
-        self.send(self._requests.left.pop())
+        self.send(message)
 
     def message(self, head: bytes, body: bytes) -> None:
         if b" 200 " not in head[:16]:
@@ -58,31 +68,51 @@ class Requests:
         self.left: list[bytes] = []
         self.latencies: list[float] = []
         self._numbers = 0
+        self._next_at = self._each_s = 0.0
         self._body = packaged_codec().encode_request(_OPERATION, status_body(_TOKEN, "Executing"))
 
-    def make(self, url: str, count: int, *, genuine: bool) -> None:
+    def unknown(self, url: str, count: int, *, genuine: bool) -> Iterator[tuple[str, str]]:
         """No two alike: every message has a token that nobody has seen."""
-        place = urlsplit(url)
         identity = CallbackIdentity(url, (KEY,))
-        self.latencies = []
         for _ in range(count):
             self._numbers += 1
             number = self._numbers
-            path = place.path or "/"
-            if genuine:
-                path = urlsplit(identity.address(CommunicationId(f"bench-{number}"))).path
-            body = self._body.replace(_TOKEN.encode(), str(UUID(int=number)).encode())
+            own = identity.address(CommunicationId(f"bench-{number}")) if genuine else url
+            yield own, str(UUID(int=number))
+
+    def make(self, to: Iterable[tuple[str, str]]) -> None:
+        self.latencies = []
+        for address, token in to:
+            place = urlsplit(address)
+            body = self._body.replace(_TOKEN.encode(), token.encode())
             head = (
-                f'POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nSOAPAction: "{_ACTION}"\r\n'
+                f"POST {place.path or '/'} HTTP/1.1\r\nHost: {place.netloc}\r\n"
+                f'SOAPAction: "{_ACTION}"\r\n'
                 f"Content-Type: text/xml; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             self.left.append(head.encode() + body)
 
+    def start(self, rate: float) -> None:
+        self._next_at, self._each_s = time.perf_counter(), 1 / rate if rate else 0.0
+
+    def wait_s(self) -> float:
+        """Until the next one may leave; one that is late moves none of the others."""
+        wait_s = self._next_at - time.perf_counter()
+        self._next_at += self._each_s
+        return wait_s
+
 
 async def run(
-    requests: Requests, *, url: str, count: int, connections: int, genuine: bool = False
+    requests: Requests,
+    *,
+    url: str,
+    count: int,
+    connections: int,
+    genuine: bool = False,
+    to: Sequence[tuple[str, str]] = (),
+    rate: float = 0.0,
 ) -> dict[str, Any]:
-    requests.make(url, count, genuine=genuine)
+    requests.make(to or requests.unknown(url, count, genuine=genuine))
     place, loop = urlsplit(url), asyncio.get_running_loop()
     assert place.hostname is not None
     assert place.port is not None
@@ -92,6 +122,7 @@ async def run(
         for _ in range(connections)
     ]
     started = time.perf_counter()
+    requests.start(rate)
     for _, sending in opened:
         sending.begin()
     await asyncio.gather(*(sending.ended for _, sending in opened))
