@@ -204,6 +204,6 @@ def _beside(sender: Side, ours: Side, orders: partial[Ran], *, genuine: bool) ->
 
 
 def _bare(ours: Side, *, genuine: bool) -> str:
-    """Signed addresses are made under the listener's URL; what has none comes to the one for all."""
+    """Signed addresses are made under the listener's URL; the bare one is there for all."""
     url = str(ours.ready["url"])
     return url if genuine else url + STATUS_PATH

@@ -3,10 +3,11 @@
 python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
                                        "counting": false, "sampling": false}
 
-It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n}, {"do": "ledger"}
-and {"do": "await", "count": n}, which is answered with callback addresses and tokens. With `waiting`, so many more commands are open in its store from the start on:
-their head end has taken them and does not call back. When it is ready it tells the moments of its
-start, by the clock that all processes of a machine have in common (`time.monotonic`).
+It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n},
+{"do": "ledger"}, and {"do": "await", "count": n} with callback addresses and tokens. With
+`waiting`, so many more commands are open in its store from the start on: their head end has taken
+them and does not call back. When it is ready it tells the moments of its start, by the clock that
+all processes of a machine have in common (`time.monotonic`).
 """
 
 import asyncio

@@ -90,7 +90,7 @@ _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 
 
 _Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
-"""One that came at the bare address, with a token that nobody knows yet."""
+"""One whose address or token nobody knows yet."""
 
 
 class MessageReader(Protocol):
@@ -135,13 +135,16 @@ class Correlator:
         """The same of what those cost that may be in quarantine by now."""
 
     async def take(self, received: Received) -> bool:
-        """Judge a callback as it comes in, and store it with its effect in one transaction.
+        """Judge a callback as it comes in, and store it with its effect in one transaction: of one
+        whose token nobody knows that is to wait.
 
         False, and nothing was done: it is not plain, and goes the careful way through the inbox.
         """
-        address = received.communication
-        if address is None or received.message is None or not self._at_once.on:
+        if received.message is None or not self._at_once.on:
             return False
+        address = received.communication
+        if address is None:
+            return await self._take_stray(received)
         line = self._lines.setdefault(address, _Line())
         if line.waiting >= _LONGEST_LINE:
             return False
@@ -159,6 +162,23 @@ class Correlator:
             line.waiting -= 1
             if not line.waiting:
                 del self._lines[address]
+
+    async def _take_stray(self, received: Received) -> bool:
+        """A flood of them must cost little: none is read back, and the loop hears of none."""
+        assert received.message is not None
+        verdict = self._unmatched(received.at)
+        if received.operation != STATUS_CHANGED or verdict.look_again_at is None:
+            return False
+        try:
+            token = self._reader.status_told(received.message).token
+        except WireError:
+            return False  # the careful way says what is wrong with it
+        if not await self._store.park(received, token, verdict.reason, verdict.look_again_at):
+            return False
+        self._count_parked(len(received.raw))
+        await self._bound_parked()
+        await self._bound_quarantine()
+        return True
 
     async def _take_in_turn(self, address: CommunicationId, received: Received) -> bool:
         """One after the other, each against what the one before it has taught."""
@@ -208,13 +228,16 @@ class Correlator:
         seen: set[CommunicationId] = set()
         work = []
         strays: list[_Stray] = []
+        unknown: list[InboxRow] = []
         for row, told in read:
             if isinstance(told, RequestStatus):
                 known = (
                     by_id.get(row.communication) if row.communication else by_token.get(told.token)
                 )
-                if known is None and row.communication is None:
-                    verdict = self._unmatched(row)
+                if known is None:
+                    if row.communication is not None and row.state is InboxState.NEW:
+                        unknown.append(row)
+                    verdict = self._unmatched(row.at)
                     if verdict.match is Match.EARLY:
                         strays.append((row, told.token, verdict))
                         continue
@@ -226,6 +249,7 @@ class Correlator:
                 work.append(self._attend(row, partial(self._notify, row, told, known)))
             else:
                 work.append(self._attend(row, partial(self._keep, row, told)))
+        await self._alarm(unknown)
         self._judging |= seen
         try:
             await asyncio.gather(*work)
@@ -237,25 +261,27 @@ class Correlator:
         return looked_at
 
     async def _park_on(self, rows: Sequence[InboxRow]) -> Sequence[InboxRow]:
-        """Parked ones whose token is as unknown as before wait on, without being read again. The
-        others."""
-        old = [row for row in rows if row.state is InboxState.PARKED and row.communication is None]
-        tokens = [row.token for row in old if row.token is not None]
-        if not tokens:
+        """Parked ones that are as unknown as before wait on, unread. The others."""
+        old = [(row, row.token) for row in rows if row.state is InboxState.PARKED and row.token]
+        if not old:
             return rows
+        addresses = [row.communication for row, _ in old if row.communication is not None]
+        tokens = [token for row, token in old if row.communication is None]
         try:
-            found = await self._store.find(communications=(), tokens=tokens)
+            found = await self._store.find(communications=addresses, tokens=tokens)
         except StoreFailed:
             raise
         except Exception:
             return rows  # row by row it shows whose error it is
-        known = {each.communication.token for each in found}
+        known = {
+            name for each in found for name in (each.communication.id, each.communication.token)
+        }
         strays: list[_Stray] = []
-        for row in old:
-            if row.token is not None and row.token not in known:
-                verdict = self._unmatched(row)
+        for row, token in old:
+            if (row.communication or token) not in known:
+                verdict = self._unmatched(row.at)
                 if verdict.match is Match.EARLY:
-                    strays.append((row, row.token, verdict))
+                    strays.append((row, token, verdict))
         await self._park(strays)
         parked = {row.id for row, _, _ in strays}
         return [row for row in rows if row.id not in parked]
@@ -283,14 +309,15 @@ class Correlator:
                 await self._attend(row, partial(self._save, each))
             return
         for row, _, _ in strays:
-            self._count_parked(row)
+            if row.state is InboxState.NEW:
+                self._count_parked(len(row.raw))
         for row, _, _ in strays:
             await self._store.set_aside.went_through(RowKind.MESSAGE, row.id)
 
-    def _count_parked(self, row: InboxRow) -> None:
-        if row.state is InboxState.NEW:
-            self._parked += 1
-            self._unknown_bytes += len(row.raw) + ROW_BYTES
+    def _count_parked(self, size: int) -> None:
+        """One more, of so many bytes."""
+        self._parked += 1
+        self._unknown_bytes += size + ROW_BYTES
 
     async def _save(self, disposition: Disposition) -> None:
         await self._store.save([Change(inbox=(disposition,))])
@@ -387,9 +414,9 @@ class Correlator:
             stored = Disposition(inbox=row.id, state=InboxState.STORED)
             await self._store.save([Change(inbox=(stored,))])
 
-    def _unmatched(self, row: InboxRow) -> Correlation:
+    def _unmatched(self, received_at: datetime) -> Correlation:
         return unmatched(
-            received_at=row.at, now=self._clock.now(), give_up_s=self._parking.longest_s
+            received_at=received_at, now=self._clock.now(), give_up_s=self._parking.longest_s
         )
 
     async def _notify(self, row: InboxRow, status: RequestStatus, found: Found | None) -> None:
@@ -403,8 +430,6 @@ class Correlator:
         )
         if found is not None:
             self._messages.callback(found.communication.id, row.operation, row.raw)
-        if found is None and row.communication is not None and row.state is InboxState.NEW:
-            await self._alarm(row)
         event = None if found is None else _event_of(verdict, found, status)
         if found is None or event is None:
             await self._leave(row, status, verdict, found)
@@ -427,14 +452,19 @@ class Correlator:
             # The communication moved while this was judged: judge again against what it is now.
             log.info("callback_moved", extra={"inbox": row.id, "reason": str(error)})
 
-    async def _alarm(self, row: InboxRow) -> None:
+    async def _alarm(self, rows: Sequence[InboxRow]) -> None:
         """A request is stored before it leaves, and only we sign addresses: another store has sent
-        this one. Said once, and again for what a person has judged anew."""
+        these. Said once, and again for what a person has judged anew; of those that come together
+        in one line, for a flood of them must cost little."""
+        if not rows:
+            return
+        row, others = rows[0], len(rows) - 1
         text = (
             f"message {row.id} came at the address of {row.communication}, which we signed and the "
             "store does not know: the store is an older copy, or another one has its key"
         )
-        log.critical("callback_of_unknown_communication", extra={"inbox": row.id, "reason": text})
+        words = {"inbox": row.id, "others": others, "reason": text}
+        log.critical("callback_of_unknown_communication", extra=words)
         if self._holds.of(HoldReason.OLDER_STORE) is None:
             hold = Hold(reason=HoldReason.OLDER_STORE, since=self._clock.now(), text=text)
             await self._holds.hold(hold)
@@ -443,15 +473,6 @@ class Correlator:
         self, row: InboxRow, status: RequestStatus, verdict: Correlation, found: Found | None
     ) -> None:
         match verdict.match:
-            case Match.EARLY:
-                self._count_parked(row)
-                await self._close(
-                    row,
-                    InboxState.PARKED,
-                    verdict.reason,
-                    status=status,
-                    wake=verdict.look_again_at,
-                )
             case Match.DUPLICATE:
                 ignored = InboxState.IGNORED
                 await self._close(row, ignored, verdict.reason, status=status, found=found)

@@ -474,6 +474,12 @@ class Store(Protocol):
         has its audit entry in the same transaction (I6). A rejected one that is only counted gives
         the number of the row that counts it."""
 
+    async def park(
+        self, received: Received, token: RequestToken, reason: str, wake: datetime
+    ) -> bool:
+        """Store a callback of the bare address as parked. False, and nothing was done: its token is
+        known."""
+
     async def bound_quarantine(self, most_bytes: int) -> int:
         """Remove rejected messages until what may be removed costs no more than so much: those of
         strangers first, then those of callers, then callbacks at the bare address whose token

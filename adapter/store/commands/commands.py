@@ -190,6 +190,13 @@ class SqliteStore:
         at = self._now()
         return await self.database.write(lambda tx: receiving.receive(tx, batch, at))
 
+    async def park(
+        self, received: Received, token: RequestToken, reason: str, wake: datetime
+    ) -> bool:
+        return await self.database.write(
+            lambda tx: intake.put_parked(tx.connection, received, token, reason, wake)
+        )
+
     async def bound_quarantine(self, most_bytes: int) -> int:
         rejected = await self.database.query(receiving.rejected_bytes)
         excess = rejected + await self.database.query(parking.unknown_bytes) - most_bytes

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import apsw
 
@@ -34,6 +35,18 @@ def put_received(
         connection.execute(queries.INSERT_SPOOLED, (inbox, item.spool.file, item.spool.size))
     connection.execute(queries.INSERT_RAW, (inbox, item.raw))
     return inbox
+
+
+def put_parked(
+    connection: apsw.Connection, item: Received, token: RequestToken, reason: str, wake: datetime
+) -> bool:
+    """False where the token is known: nothing was put then."""
+    digest = hashlib.sha256(item.raw).digest()
+    row = (*_first_columns(item, InboxState.PARKED, reason), digest, token, micros(wake))
+    inbox = connection.execute(queries.INSERT_PARKED, row).get
+    if inbox is not None:
+        connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+    return inbox is not None
 
 
 def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Command | None) -> None:

@@ -159,6 +159,12 @@ INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
 INSERT_INBOX: Final = """
 INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, refused, form)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING id"""
+INSERT_PARKED: Final = """
+INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, refused, form, token,
+    wake)
+SELECT ?, ?, ?, ?, ?, ?, ?, 0, 0, ?8, ?9
+WHERE NOT EXISTS (SELECT 1 FROM communication WHERE token = ?8)
+RETURNING id"""
 INSERT_JUDGED: Final = Many(
     """
 INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, command, token,

@@ -47,7 +47,7 @@ from adapter.wire.served import ServedContract, asks_for_contract, base_address
 from adapter.wire.xml import Soap
 
 _BUSY: Final = {"Retry-After": "5"}
-_UNADDRESSED_AT_ONCE: Final = 2
+_UNADDRESSED_AT_ONCE: Final = 4
 _REFUSED_AT_ONCE: Final = 2
 _REST_S: Final = 0.001
 """So few are judged and stored at a time of what anybody can send, with a rest after each while

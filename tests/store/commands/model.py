@@ -320,6 +320,14 @@ class ModelStore:
                 self._journal.note((note,), self._now())
         return ids
 
+    async def park(
+        self, received: Received, token: RequestToken, reason: str, wake: datetime
+    ) -> bool:
+        unknown = token not in self._tokens
+        if unknown:
+            self._inbox.park(received, token, reason, wake)
+        return unknown
+
     async def bound_quarantine(self, most_bytes: int) -> int:
         parts = [removed for removed in self._inbox.bound_quarantine(most_bytes) if removed]
         for removed in parts:

@@ -69,6 +69,11 @@ class InboxModel:
             ids.append(inbox)
         return ids
 
+    def park(self, item: Received, token: RequestToken, reason: str, wake: datetime) -> None:
+        (inbox,) = self.receive([item])
+        parked = replace(self._rows[inbox], state=InboxState.PARKED, reason=reason, token=token)
+        self._rows[inbox], self._wakes[inbox] = parked, wake
+
     def _counting(self, item: Received) -> InboxId | None:
         """The row that counts one more, where there is one."""
         if item.rejection is None or not item.rejection.counted:
