@@ -266,6 +266,8 @@ async def test_after_a_long_stop_what_was_accepted_before_waits_for_a_person(
 
 # ---------------------------------------------------------------- a callback that nobody can know
 
+UNKNOWN = "callback_of_unknown_communication"
+
 
 async def test_a_callback_at_an_address_we_signed_of_a_request_we_do_not_know_holds(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -282,10 +284,13 @@ async def test_a_callback_at_an_address_we_signed_of_a_request_we_do_not_know_ho
             await gateway.work()
             assert gateway.held == []  # anybody can make one up
             with caplog.at_level(logging.CRITICAL):
-                await gateway.gateway.inbox.receive(message)
+                for communication in ("sent-by-another", "sent-by-another-too"):
+                    named = CommunicationId(communication)
+                    await gateway.gateway.inbox.receive(replace(message, communication=named))
                 await gateway.work()
             assert gateway.held == [OLDER]
-            assert "callback_of_unknown_communication" in caplog.text
+            lines = [each for each in caplog.records if each.msg == UNKNOWN]
+            assert [vars(each)["others"] for each in lines] == [1]
             await gateway.ask(0)
             assert gateway.sent(0) == 0
         async with a_life(tmp_path, head_end, NOON + MINUTE) as again:

@@ -21,7 +21,7 @@ import pytest
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.correlator import ROWS_AT_ONCE
-from adapter.engine.commands.ports import Change, Received, Saved
+from adapter.engine.commands.ports import Change, InboxState, Received, Saved
 from adapter.model.ids import InboxId
 from adapter.registry.files import as_json_values
 from adapter.simulator.meters import PopulationPlan
@@ -82,6 +82,18 @@ async def test_the_callback_of_a_running_command_passes_a_flood_that_came_before
         done = [inbox for what, inbox in store.order if what == "done"]
         before = done.index(made_ids[-1])
         assert before <= 2 * ROWS_AT_ONCE, f"{before} strays were handled before it"
+
+
+async def test_a_callback_whose_token_nobody_knows_is_parked_as_it_is_stored(
+    tmp_path: Path,
+) -> None:
+    """In one transaction, so that a flood of them is neither read back nor moved."""
+    async with by_hand(tmp_path, store_type=NotedStore) as made:
+        assert isinstance(made.core.store, NotedStore)
+        assert await made.tell(status_changed(a_token(1))) == 200
+        (row,) = await made.gateway.inbox.list()
+        assert (row.state, row.token) == (InboxState.PARKED, a_token(1))
+        assert made.core.store.order == []
 
 
 @asynccontextmanager

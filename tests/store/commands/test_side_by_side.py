@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -293,6 +294,11 @@ class Records(SideBySide):
     def dispose(self, data: st.DataObject, **changes: Any) -> None:
         inbox = data.draw(st.integers(1, self.inbox))
         self.both("save", [Change(inbox=(Disposition(inbox=inbox, **changes),))])  # type: ignore[arg-type]
+
+    @rule(token=st.sampled_from([a_token(1), a_token(2)]), wake=seconds.map(at))
+    def park(self, token: RequestToken, wake: datetime) -> None:
+        message = a_message(b"%d" % self.inbox)
+        self.inbox += bool(self.both("park", message, token, "token not known yet", wake))
 
     @rule(token=st.sampled_from([a_token(1), a_token(2)]), at_address=st.booleans())
     def judged(self, token: RequestToken, at_address: bool) -> None:
