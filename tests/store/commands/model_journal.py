@@ -3,6 +3,7 @@
 What JSON would change on its way through a database (mappings) is changed here as well.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from adapter.store.rows import encode, micros
 
 class Journal:
     def __init__(self) -> None:
+        self._numbers = itertools.count(1)
         self._publications: dict[EventId, PublicationRow] = {}
         self._cursors: dict[str, int] = {}
         self._audit: list[AuditEntry] = []
@@ -22,9 +24,9 @@ class Journal:
 
     def publish(self, publications: Iterable[Publication], at: datetime) -> None:
         for item in publications:
+            seq = next(self._numbers)  # what is told again takes one, too
             if item.id not in self._publications:
                 plain = rows.decode_publication(encode(item))
-                seq = len(self._publications) + 1
                 self._publications[item.id] = PublicationRow(seq=seq, at=at, publication=plain)
 
     def note(self, notes: Iterable[AuditNote], at: datetime) -> None:
