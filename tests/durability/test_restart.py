@@ -57,7 +57,7 @@ async def test_killed_again_and_again_before_it_is_up_nothing_is_lost_or_doubled
 async def test_killed_twice_in_the_middle_of_recovery_nothing_is_lost_or_doubled(
     tmp_path: Path,
 ) -> None:
-    deaths = killed_at("send.after:4", "recover.before:1", "recover.after:1", "recover.before:1")
+    deaths = killed_at("send.after:4", "recover.before:1", "recover.before:2", "recover.after:1")
     plan = Plan(title="killed while recovering", deaths=deaths, meters=16, workers=6, scripts=())
     assert not (await run_plan(tmp_path, plan)).findings
 

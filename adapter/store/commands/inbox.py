@@ -41,8 +41,17 @@ def put_parked(
     connection: apsw.Connection, item: Received, token: RequestToken, reason: str, wake: datetime
 ) -> bool:
     """False where the token is known: nothing was put then."""
-    digest = hashlib.sha256(item.raw).digest()
-    row = (*_first_columns(item, InboxState.PARKED, reason), digest, token, micros(wake))
+    row = {
+        "operation": item.operation,
+        "at": micros(item.at),
+        "state": InboxState.PARKED,
+        "communication": item.communication,
+        "remote": item.remote,
+        "reason": reason,
+        "hash": hashlib.sha256(item.raw).digest(),
+        "token": token,
+        "wake": micros(wake),
+    }
     inbox = connection.execute(queries.INSERT_PARKED, row).get
     if inbox is not None:
         connection.execute(queries.INSERT_RAW, (inbox, item.raw))

@@ -162,8 +162,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING id"""
 INSERT_PARKED: Final = """
 INSERT INTO inbox (operation, at, state, communication, remote, reason, hash, refused, form, token,
     wake)
-SELECT ?, ?, ?, ?, ?, ?, ?, 0, 0, ?8, ?9
-WHERE NOT EXISTS (SELECT 1 FROM communication WHERE token = ?8)
+SELECT :operation, :at, :state, :communication, :remote, :reason, :hash, 0, 0, :token, :wake
+WHERE NOT EXISTS (SELECT 1 FROM communication WHERE token = :token)
 RETURNING id"""
 INSERT_JUDGED: Final = Many(
     """
