@@ -19,7 +19,7 @@ from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
 from adapter.cli.events import events, outages
 from adapter.cli.intake import intake
-from adapter.cli.orders import order, todo
+from adapter.cli.orders import order
 from adapter.cli.orders_visits import COMMANDS as VISITS
 from adapter.cli.output import MEANING, Exit, exit_of, named_problem, say
 from adapter.cli.quarantine import quarantine
@@ -36,6 +36,7 @@ from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
 from adapter.cli.upkeep_set_aside import set_aside
+from adapter.cli.upkeep_todo import todo
 from adapter.cli.wire import wire, wsdl
 from adapter.errors import GatewayError
 

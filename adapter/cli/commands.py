@@ -14,12 +14,14 @@ from adapter.cli.output import (
     Row,
     as_json,
     columns,
+    each_of,
     paged,
     print_fields,
     print_json,
     print_rows,
     print_text,
     say,
+    show_each,
     show_list,
 )
 from adapter.cli.session import Session, with_session
@@ -284,61 +286,64 @@ def watch_(session: Session, /, command_id: str, timeout_s: float, as_json: bool
     raise SystemExit(outcome_exit(made))
 
 
-def _decide(session: Session, /, command_id: str, verb: str, body: dict[str, object]) -> None:
+def _decide(session: Session, /, ids: tuple[str, ...], verb: str, body: dict[str, object]) -> None:
     as_json = bool(body.pop("as_json"))
     given = {name: value for name, value in body.items() if value is not None}
-    made = session.client.post(f"/commands/{segment(command_id)}/{verb}", given)
-    _print_command(fields(made), as_json=as_json)
+    made = each_of(ids, lambda id_: session.client.post(f"/commands/{segment(id_)}/{verb}", given))
+    show_each(made, COMMANDS, lambda one: _print_command(one, as_json=as_json), as_json=as_json)
+
+
+_SEVERAL = click.argument("command_ids", metavar="COMMAND_ID...", nargs=-1, required=True)
 
 
 @command.command()
-@click.argument("command_id")
+@_SEVERAL
 @click.option("--reason", help="Kept in the history.")
 @as_json
 @with_session
-def cancel(session: Session, /, command_id: str, **body: object) -> None:
+def cancel(session: Session, /, command_ids: tuple[str, ...], **body: object) -> None:
     """Cancel: at once if nothing was sent, else by asking the head end."""
-    _decide(session, command_id, "cancel", body)
+    _decide(session, command_ids, "cancel", body)
 
 
 @command.command()
-@click.argument("command_id")
+@_SEVERAL
 @as_json
 @with_session
-def retry(session: Session, /, command_id: str, **body: object) -> None:
+def retry(session: Session, /, command_ids: tuple[str, ...], **body: object) -> None:
     """Try again what waits in an error state, on fresh facts."""
-    _decide(session, command_id, "retry", body)
+    _decide(session, command_ids, "retry", body)
 
 
 @command.command()
-@click.argument("command_id")
+@_SEVERAL
 @click.option("--reason", help="Kept in the history.")
 @as_json
 @with_session
-def discard(session: Session, /, command_id: str, **body: object) -> None:
+def discard(session: Session, /, command_ids: tuple[str, ...], **body: object) -> None:
     """Give up a command that waits in an error state."""
-    _decide(session, command_id, "discard", body)
+    _decide(session, command_ids, "discard", body)
 
 
 @command.command()
-@click.argument("command_id")
+@_SEVERAL
 @as_json
 @with_session
-def approve(session: Session, /, command_id: str, **body: object) -> None:
+def approve(session: Session, /, command_ids: tuple[str, ...], **body: object) -> None:
     """Approve a disconnect that somebody else asked for."""
-    _decide(session, command_id, "approve", body)
+    _decide(session, command_ids, "approve", body)
 
 
 @command.command()
-@click.argument("command_id")
+@_SEVERAL
 @click.option("--done/--not-done", required=True, help="What became of it, as found on site.")
 @click.option("--note", help="Kept in the history.")
 @as_json
 @with_session
-def resolve(session: Session, /, command_id: str, **body: object) -> None:
+def resolve(session: Session, /, command_ids: tuple[str, ...], **body: object) -> None:
     """Close an unknown outcome, as done or as not done, by two people.
 
     The key of the second one is in OPENWAY_API_SECOND_KEY, or the file that
     OPENWAY_API_SECOND_KEY_FILE or api.second_key_file names.
     """
-    _decide(session, command_id, "resolve", body)
+    _decide(session, command_ids, "resolve", body)

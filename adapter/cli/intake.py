@@ -222,19 +222,24 @@ def reprocess(session: Session, as_json: bool) -> None:
 
 
 @intake.command()
-@click.argument("error", type=ROW_NUMBER)
+@click.argument("errors", metavar="ERROR...", nargs=-1, required=True, type=ROW_NUMBER)
 @click.option("--reason", required=True, help="Why nobody will mend it; goes into the audit.")
 @as_json
 @with_session
-def discard(session: Session, error: int, reason: str, as_json: bool) -> None:
-    """Close error record ERROR, which nobody will mend."""
+def discard(session: Session, errors: tuple[int, ...], reason: str, as_json: bool) -> None:
+    """Close error records, which nobody will mend."""
 
     async def work(taking: "PayloadServices") -> None:
-        await taking.desk.discard(error, by="command line", reason=reason)
+        for error in errors:
+            await taking.desk.discard(error, by="command line", reason=reason)
 
-    path = f"/intake/errors/{error}/discard"
-    _on_store_or_api(session, work, lambda: _ignored(session.client.post(path, {"reason": reason})))
-    show_text({"discarded": error}, f"error record {error} is discarded", as_json=as_json)
+    def ask() -> None:
+        for error in errors:
+            session.client.post(f"/intake/errors/{error}/discard", {"reason": reason})
+
+    _on_store_or_api(session, work, ask)
+    named = ", ".join(map(str, errors))
+    show_text({"discarded": list(errors)}, f"discarded: error record {named}", as_json=as_json)
 
 
 @intake.command(name="reload")
@@ -266,10 +271,6 @@ def _as_row(item: "Struct") -> dict[str, object]:
     import msgspec
 
     return msgspec.convert(msgspec.to_builtins(item), dict[str, object])
-
-
-def _ignored(_: object) -> None:
-    """Nothing of the answer is needed."""
 
 
 async def _hand_in(

@@ -1,4 +1,4 @@
-"""`openway order` and `openway todo`: service orders of a running gateway."""
+"""`openway order`: service orders of a running gateway."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -9,16 +9,17 @@ import click
 
 from adapter.cli.client import Json, fields, items, segment
 from adapter.cli.numbers import WholeNumber
-from adapter.cli.orders_output import age, print_order, print_plan, print_shown
+from adapter.cli.orders_output import print_order, print_plan, print_shown
 from adapter.cli.output import (
     Exit,
     as_json,
     columns,
-    limit_option,
+    each_of,
     paged,
     print_json,
     print_rows,
     say,
+    show_each,
     show_fields,
     show_list,
 )
@@ -39,9 +40,7 @@ ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")
 )
 PAID: Final = columns("order", "id state stop_reason")
-TODO: Final = columns(
-    "to do/to do", "priority subject id", ("age", lambda row: age(row["age_s"])), "code text action"
-)
+_SEVERAL = click.argument("orders", metavar="ORDER...", nargs=-1, required=True)
 _ELEMENT = click.option(
     "--field",
     "elements",
@@ -194,12 +193,12 @@ def update(
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@_SEVERAL
 @as_json
 @with_session
-def retry(session: Session, order_id: str, as_json: bool) -> None:
-    """Try again what is in error, on fresh facts."""
-    _act(session, order_id, "retry", {}, as_json=as_json)
+def retry(session: Session, orders: tuple[str, ...], as_json: bool) -> None:
+    """Try again what is in error, on fresh facts; of several ORDERS each."""
+    _act(session, orders, "retry", {}, as_json=as_json)
 
 
 @order.command()
@@ -225,27 +224,27 @@ def correct(
             "service_at": service_at,
         }
     )
-    _act(session, order_id, "correct", body, as_json=as_json)
+    _act(session, (order_id,), "correct", body, as_json=as_json)
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@_SEVERAL
 @click.option("--reason", required=True, help="Why it counts as done.")
 @as_json
 @with_session
-def complete(session: Session, order_id: str, reason: str, as_json: bool) -> None:
-    """Close an order in error as done, by hand."""
-    _act(session, order_id, "complete", {"reason": reason}, as_json=as_json)
+def complete(session: Session, orders: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Close orders in error as done, by hand."""
+    _act(session, orders, "complete", {"reason": reason}, as_json=as_json)
 
 
 @order.command()
-@click.argument("order_id", metavar="ORDER")
+@_SEVERAL
 @click.option("--reason", default="", help="Told to the requester.")
 @as_json
 @with_session
-def discard(session: Session, order_id: str, reason: str, as_json: bool) -> None:
-    """Give up an order. Refused while a child must be cancelled, or a customer is dark."""
-    _act(session, order_id, "discard", {"reason": reason}, as_json=as_json)
+def discard(session: Session, orders: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Give up orders. Refused while a child must be cancelled, or a customer is dark."""
+    _act(session, orders, "discard", {"reason": reason}, as_json=as_json)
 
 
 @order.command()
@@ -264,20 +263,6 @@ def payment(session: Session, service_point: str, reference: str, as_json: bool)
     if rows := items(found):
         print_rows(PAID, rows)
     say(f"{told['text']} ({told['supply']})")
-
-
-@click.group()
-def todo() -> None:
-    """What waits for people."""
-
-
-@todo.command(name="list")
-@limit_option(100)
-@as_json
-@with_session
-def todo_list(session: Session, limit: int, as_json: bool) -> None:
-    """List it, the most urgent and oldest first. Entries close by themselves."""
-    show_list(session.client.get("/todo", {"limit": limit}), TODO, as_json=as_json)
 
 
 # ---------------------------------------------------------------- what they share
@@ -310,10 +295,10 @@ def _elements(given: Iterable[str]) -> dict[str, str]:
 
 
 def _act(
-    session: Session, order_id: str, what: str, body: dict[str, object], *, as_json: bool
+    session: Session, orders: tuple[str, ...], what: str, body: dict[str, object], *, as_json: bool
 ) -> None:
-    made = fields(session.client.post(f"/orders/{segment(order_id)}/{what}", body))
-    print_order(made, as_json=as_json)
+    made = each_of(orders, lambda id_: session.client.post(f"/orders/{segment(id_)}/{what}", body))
+    show_each(made, ORDERS, lambda one: print_order(one, as_json=as_json), as_json=as_json)
 
 
 def _looked_at(session: Session, made: dict[str, Json]) -> dict[str, Json]:

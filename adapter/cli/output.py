@@ -128,6 +128,37 @@ def _id(row: Row) -> str:
     return str(row["id"])
 
 
+def each_of(ids: Sequence[str], ask: Callable[[str], object]) -> list[dict[str, Any]]:
+    """What is answered about each, one after the other. Of several, those that are refused are
+    told, and the first refusal is raised after the last."""
+    made: list[dict[str, Any]] = []
+    refused: list[GatewayError] = []
+    for each in ids:
+        try:
+            made.append(fields(ask(each)))
+        except ApiProblem as error:
+            if len(ids) == 1:
+                raise
+            say(f"{each}: {error}")
+            refused.append(error)
+    if refused:
+        say(f"{len(made)} of {len(ids)} done")
+        raise refused[0]
+    return made
+
+
+def show_each(
+    made: Sequence[Row], shown: ListColumns, one: Callable[[Any], None], *, as_json: bool
+) -> None:
+    """The only one as it is shown alone, several as a list."""
+    if len(made) == 1:
+        one(made[0])
+    elif as_json:
+        print_json({"items": list(made)})
+    else:
+        print_rows(shown, made)
+
+
 # ---------------------------------------------------------------- one
 
 

@@ -4,24 +4,27 @@ from typing import Final
 
 import click
 
-from adapter.cli.client import fields
+from adapter.cli.client import Json, fields
 from adapter.cli.output import (
     ROW_NUMBER,
     Exit,
     as_json,
     columns,
+    each_of,
     paged,
     print_fields,
     print_json,
     print_text,
     say,
     show_list,
-    show_text,
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
 from adapter.engine.commands.ports import InboxState
 
+_SEVERAL = click.argument(
+    "messages", metavar="MESSAGE...", nargs=-1, required=True, type=ROW_NUMBER
+)
 MESSAGES: Final = columns("message", "id at operation remote_address times state reason")
 _FILES: Final = "; files that were refused: openway readings payloads"
 
@@ -75,27 +78,39 @@ def show(session: Session, message: int, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("message", type=ROW_NUMBER)
+@_SEVERAL
 @click.option("--wait", "wait_s", type=SECONDS, default=10.0, show_default=True,
               help="At most so long for what becomes of it.")  # fmt: skip
 @as_json
 @with_session
-def retry(session: Session, message: int, wait_s: float, as_json: bool) -> None:
-    """Judge a message again, as if it had just come, and say what became of it."""
-    path = f"/inbox/{message}/retry?wait={wait_s:g}"
-    answer = fields(session.client.post(path, wait_s=wait_s))
-    row = fields(answer["message"])
-    reason = f": {row['reason']}" if row["reason"] else ""
-    show_text(answer, f"message {message} is {row['state']} now{reason}", as_json=as_json)
-    refused = row["state"] == InboxState.QUARANTINED.value
+def retry(session: Session, messages: tuple[int, ...], wait_s: float, as_json: bool) -> None:
+    """Judge messages again, as if they had just come, and say what became of each."""
+
+    def ask(number: str) -> Json:
+        return session.client.post(f"/inbox/{number}/retry?wait={wait_s:g}", wait_s=wait_s)
+
+    made = each_of([str(each) for each in messages], ask)
+    if as_json:
+        print_json(made[0] if len(made) == 1 else {"items": made})
+    rows = [fields(each["message"]) for each in made]
+    for row in () if as_json else rows:
+        reason = f": {row['reason']}" if row["reason"] else ""
+        print_text(f"message {row['id']} is {row['state']} now{reason}")
+    refused = any(row["state"] == InboxState.QUARANTINED.value for row in rows)
     raise SystemExit(Exit.WITHOUT_SUCCESS if refused else Exit.OK)
 
 
 @quarantine.command()
-@click.argument("message", type=ROW_NUMBER)
+@_SEVERAL
 @as_json
 @with_session
-def discard(session: Session, message: int, as_json: bool) -> None:
-    """Take a message off the list; it stays stored."""
-    answer = session.client.post(f"/inbox/{message}/discard")
-    show_text(answer, f"message {message} is discarded", as_json=as_json)
+def discard(session: Session, messages: tuple[int, ...], as_json: bool) -> None:
+    """Take messages off the list; they stay stored."""
+    made = each_of(
+        [str(each) for each in messages],
+        lambda number: session.client.post(f"/inbox/{number}/discard"),
+    )
+    if as_json:
+        print_json(made[0] if len(made) == 1 else {"items": made})
+    for number in () if as_json else messages:
+        print_text(f"message {number} is discarded")

@@ -63,7 +63,7 @@ def publications() -> Lines:
     from adapter.orders.order import OrderState
 
     ends = _or(state.value for state in State if state in FINAL)
-    asks = _or(state.value for state in State if state in TO_DO - FINAL)
+    asks = _or(state.value for state in State if state in TO_DO - {State.NEEDS_PERSON})
     changes = _or(each.value for each in Completion)
     command = "the command as REST gives it, and text"
     rows = (
@@ -71,12 +71,7 @@ def publications() -> Lines:
         ("command.to_do.<state>", f"a person is asked for something: {asks}", command),
         ("command.<state>", f"it has ended: {ends}", command),
         ("command.completion.<event>", f"a completion event was executed: {changes}", command),
-        (
-            "command.completion_failed.<event>",
-            "one failed for the last time, after people had closed the command",
-            command,
-        ),
-        ("command.resolved", "two people closed an unknown outcome", command),
+        ("command.needs_person", "two people have to decide what became of it", command),
         ("command.late", "success is told for a switch order that was given up", command),
         ("command.token_conflict", "two tokens claim one request", command),
         (

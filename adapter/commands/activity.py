@@ -41,8 +41,8 @@ from adapter.model.ids import (
 class State(StrEnum):
     """States of a command activity. Names follow the product's; the last four are final.
 
-    NEEDS_PERSON is ours: the outcome of a switch order could not be learned. It never changes by
-    itself; what a person decides about it is appended.
+    NEEDS_PERSON and RESOLVED are ours: what became of the command could not be learned, or the
+    registry could not follow. It waits, however long, for what two people decide about it.
     """
 
     PENDING = "pending"
@@ -56,17 +56,24 @@ class State(StrEnum):
     EXECUTING_COMPLETION_EVENTS = "executing_completion_events"
     COMPLETION_EVENT_ERROR = "completion_event_error"
     CANCELLING = "cancelling"
+    NEEDS_PERSON = "needs_person"
     COMPLETED = "completed"
     DISCARDED = "discarded"
     CANCELED = "canceled"
-    NEEDS_PERSON = "needs_person"
+    RESOLVED = "resolved"
 
     @property
     def final(self) -> bool:
         return self in FINAL
 
+    @property
+    def rests(self) -> bool:
+        """Whether the program does nothing more about it: it is final, or waits for people
+        without a bound."""
+        return self in FINAL or self is State.NEEDS_PERSON
 
-FINAL: Final = frozenset({State.COMPLETED, State.DISCARDED, State.CANCELED, State.NEEDS_PERSON})
+
+FINAL: Final = frozenset({State.COMPLETED, State.DISCARDED, State.CANCELED, State.RESOLVED})
 TO_DO: Final = frozenset(
     {
         State.VALIDATION_ERROR,
@@ -336,7 +343,8 @@ class Activity(Struct, frozen=True, kw_only=True, gc=False):
     """The intent and where it stands. Only `lifecycle.step` makes a new one.
 
     `service_point` is whose supply a connect or disconnect is about: a meter that stands elsewhere
-    by then is not switched for it. None where nobody knew it.
+    by then is not switched for it. None where nobody knew it. `waits_since` is since when a person
+    is asked for something, while one is.
     """
 
     id: CommandId
@@ -362,13 +370,14 @@ class Activity(Struct, frozen=True, kw_only=True, gc=False):
     completions: tuple[CompletionEvent, ...] = ()
     resolution: Resolution | None = None
     canceled_by: str | None = None
+    waits_since: datetime | None = None
     late: int = 0
     finished_at: datetime | None = None
 
     @property
     def next_completion(self) -> CompletionEvent | None:
         """The completion event whose turn it is; None while one before it waits in error."""
-        if self.state not in (State.EXECUTING_COMPLETION_EVENTS, State.NEEDS_PERSON):
+        if self.state is not State.EXECUTING_COMPLETION_EVENTS:
             return None
         left = (x for x in self.completions if x.state is not CompletionState.EXECUTED)
         first = next(left, None)

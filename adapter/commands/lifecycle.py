@@ -14,7 +14,7 @@ from msgspec import Struct
 from adapter.commands import clock_correction, progress, steps
 from adapter.commands import communication as communication_steps
 from adapter.commands.activity import Activity, Command, CompletionState, Outcome, Resolution, State
-from adapter.commands.effects import Effect, Publish, ReleaseLanes
+from adapter.commands.effects import Effect, ReleaseLanes
 from adapter.commands.events import (
     ActivityEvent,
     Approved,
@@ -209,16 +209,13 @@ def _resolved_again(transition: Transition) -> None:
         raise Forbidden("there is nothing to repeat; to order it again needs a new command")
     if transition.activity.resolution is None:
         raise Forbidden("two people must first decide what became of it")
-    progress.errors_again(transition)
-    transition.set(retry_at=None)
+    progress.completions_again(transition)
 
 
 def resolved(transition: Transition, event: Resolved) -> None:
     """Two people say what became of an unknown outcome. Raises Forbidden."""
     if event.operator == event.approver or not event.operator or not event.approver:
         raise Forbidden("an unknown outcome is closed by two different people")
-    if transition.activity.resolution is not None:
-        raise Forbidden("this command has been closed already")
     transition.set(
         resolution=Resolution(
             done=event.done,
@@ -230,9 +227,10 @@ def resolved(transition: Transition, event: Resolved) -> None:
     )
     if not event.done:
         progress.discard_completions(transition)
-    elif transition.activity.completions:
-        progress.errors_again(transition)
-    else:
+    elif not transition.activity.completions:
         transition.set(completions=progress.completion_events(transition, transition.now))
-    transition.set(retry_at=None)
-    transition.effects += [Publish(name="resolved", text=event.note), ReleaseLanes()]
+    if event.done and transition.activity.completions:
+        progress.completions_again(transition)
+        transition.effects.append(ReleaseLanes())
+    else:
+        transition.end(S.RESOLVED, Outcome.UNKNOWN, event.note)

@@ -208,7 +208,7 @@ def _resend(transition: Transition, communication: Communication, cause: str) ->
 def _step_over(transition: Transition, current: tuple[Communication, ...]) -> None:
     if any(item.state is CommunicationState.UNRESOLVED for item in current):
         reason = "the switch order's outcome is not known"
-        transition.end(S.NEEDS_PERSON, Outcome.UNKNOWN, reason, by=StepUnresolved)
+        transition.leave_to_people(reason, by=StepUnresolved)
         return
     done = any(item.state is CommunicationState.COMPLETED for item in current)
     if transition.activity.canceled_by is not None and not (
@@ -359,8 +359,13 @@ def completion_events(transition: Transition, at: datetime) -> tuple[CompletionE
 
 
 def _to_completed(transition: Transition, *, by: Mover | None = None) -> None:
+    """To the end; of one that people had to decide about, to that of its own."""
     outcome = transition.activity.outcome or Outcome.SUCCEEDED
-    transition.end(S.COMPLETED, outcome, transition.activity.reason, by=by)
+    decided = transition.activity.resolution
+    if decided is not None:
+        transition.end(S.RESOLVED, Outcome.UNKNOWN, decided.note, by=by)
+    else:
+        transition.end(S.COMPLETED, outcome, transition.activity.reason, by=by)
 
 
 def looked_up(transition: Transition, event: DataLookedUp) -> None:
@@ -407,17 +412,8 @@ def completion_failed(transition: Transition, event: CompletionFailed) -> None:
     """A completion event could not be executed: again later, at last by people."""
     failed = _move_completion(transition, event)
     again = next_try(transition.policy.retry, failed.tries, now=transition.now)
-    if transition.activity.state is not S.NEEDS_PERSON:
-        hold = after(transition.now, transition.policy.hold_s)
-        transition.to(S.COMPLETION_EVENT_ERROR, reason=event.error, retry_at=again, hold_until=hold)
-        return
-    transition.set(retry_at=again)
-    if again is None:
-        transition.alarm(
-            f"completion_failed.{failed.kind.value}", event.error, nth=str(failed.tries)
-        )
-    else:
-        _move_completion(transition, CompletionRetried(event=failed.id))
+    hold = after(transition.now, transition.policy.hold_s)
+    transition.to(S.COMPLETION_EVENT_ERROR, reason=event.error, retry_at=again, hold_until=hold)
 
 
 def discard_completions(transition: Transition) -> None:
@@ -443,4 +439,4 @@ def completion_error_due(transition: Transition) -> None:
         completions_again(transition)
     elif activity.hold_until is not None and activity.hold_until <= transition.now:
         reason = f"the meter acted, the registry did not follow: {activity.reason}"
-        transition.end(S.NEEDS_PERSON, Outcome.UNKNOWN, reason)
+        transition.leave_to_people(reason)

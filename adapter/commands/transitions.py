@@ -9,7 +9,7 @@
 It takes a command from the request to the one end that its requester is told (I1). The activity
 returns to connection_ready after each communication; the next step is chosen from what is done.
 Errors wait for a person, within a bound. It may never leave a final state, nor end while the fate
-of a switch order of its own is open: then people decide, in needs_person, and that too moves nothing.
+of a switch order of its own is open: then it waits in needs_person, until two people have decided.
 
 The table, and `Transition`, which gathers what one step changes. What an event changes is decided
 elsewhere: `lifecycle.py` and `progress.py`.
@@ -128,6 +128,7 @@ ACTIVITY_MACHINE: Final[StateMachine[State, Event | OwnActivityEvent]] = StateMa
         (S.EXECUTING_COMPLETION_EVENTS, CompletionExecuted): {
             S.EXECUTING_COMPLETION_EVENTS,
             S.COMPLETED,
+            S.RESOLVED,
         },
         (S.EXECUTING_COMPLETION_EVENTS, CompletionFailed): {S.COMPLETION_EVENT_ERROR},
         (S.EXECUTING_COMPLETION_EVENTS, TimePassed): {S.EXECUTING_COMPLETION_EVENTS},
@@ -144,11 +145,9 @@ ACTIVITY_MACHINE: Final[StateMachine[State, Event | OwnActivityEvent]] = StateMa
         (S.CANCELLING, StepExpired): {S.DISCARDED},
         (S.CANCELLING, StepUnresolved): {S.NEEDS_PERSON},
         (S.CANCELLING, TimePassed): {S.CANCELLING},
-        (S.NEEDS_PERSON, RetryAsked): {S.NEEDS_PERSON},
-        (S.NEEDS_PERSON, Resolved): {S.NEEDS_PERSON},
-        (S.NEEDS_PERSON, CompletionExecuted): {S.NEEDS_PERSON},
-        (S.NEEDS_PERSON, CompletionFailed): {S.NEEDS_PERSON},
-        **{(state, TimePassed): {state} for state in sorted(FINAL)},
+        (S.NEEDS_PERSON, RetryAsked): {S.EXECUTING_COMPLETION_EVENTS},
+        (S.NEEDS_PERSON, Resolved): {S.RESOLVED, S.EXECUTING_COMPLETION_EVENTS},
+        **{(state, TimePassed): {state} for state in sorted(FINAL | {S.NEEDS_PERSON})},
         **{(state, event): {state} for state in State for event in (LateNotified, ClockCorrected)},
     },
 )
@@ -199,6 +198,8 @@ class Transition:
         """Raises IllegalTransition. `by`: the event that leads there, where it is the command's own."""
         before = self.activity.state
         ACTIVITY_MACHINE.check(before, by or self.event, state, of=f"command {self.command.id}")
+        if state is not before:
+            changes["waits_since"] = self.now if state in TO_DO else None
         activity = replace(self.activity, state=state, **changes)  # type: ignore[arg-type]
         self.command = replace(self.command, activity=activity)
         self.moves.append(Move(subject=self.command.id, before=before, after=state))
@@ -216,15 +217,24 @@ class Transition:
         self, state: State, outcome: Outcome, reason: str = "", *, by: Mover | None = None
     ) -> None:
         """Enter a final state: nothing stays open, the requester is told once."""
+        self._close_communications()
+        self.to(state, by=by, outcome=outcome, reason=reason, finished_at=self.now)
+        self.effects += [Publish(name=state.value, text=reason), ReleaseLanes()]
+
+    def leave_to_people(self, reason: str, *, by: Mover | None = None) -> None:
+        """Nothing more is done about it until two people have decided; the meter stays fenced."""
+        self._close_communications()
+        self.to(S.NEEDS_PERSON, by=by, outcome=Outcome.UNKNOWN, reason=reason, hold_until=None)
+        nth = str(self.activity.retries) if self.activity.resolution else ""
+        self.effects.append(
+            Publish(name="needs_person", nth=nth, severity=Severity.CRITICAL, text=reason)
+        )
+
+    def _close_communications(self) -> None:
         for communication in self.command.communications:
             if not communication.state.final:
                 self.move(communication, CommunicationWithdrawn())
         self.book(outcomes.closing(self.command))
-        self.to(state, by=by, outcome=outcome, reason=reason, finished_at=self.now)
-        severity = Severity.CRITICAL if state is S.NEEDS_PERSON else Severity.INFO
-        self.effects.append(Publish(name=state.value, severity=severity, text=reason))
-        if state is not S.NEEDS_PERSON:
-            self.effects.append(ReleaseLanes())
 
     def move(
         self, communication: Communication, event: CommunicationEvent | OwnCommunicationEvent

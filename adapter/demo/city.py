@@ -234,7 +234,7 @@ async def _follow(city: City, run: _Running, command: Command, say: Say) -> Comm
     gateway, began, shown = run.app.gateway, time.monotonic(), ""
     while True:
         found = await gateway.commands.wait(command.id, timeout_s=5.0)
-        if found.activity.state.final:
+        if found.activity.state.rests:
             return found
         seconds = time.monotonic() - began
         if seconds > city.timeout_s:

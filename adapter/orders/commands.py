@@ -7,7 +7,6 @@ from typing import Final
 from adapter.commands.activity import (
     Activity,
     CommandRequest,
-    CompletionState,
     Outcome,
     ReadPeriod,
     State,
@@ -74,6 +73,7 @@ _STATES: Final = MappingProxyType(
         State.DISCARDED: ChildState.DISCARDED,
         State.CANCELED: ChildState.CANCELED,
         State.NEEDS_PERSON: ChildState.COMMUNICATION_ERROR,
+        State.RESOLVED: ChildState.COMPLETED,
     }
 )
 _GOOD: Final = frozenset({Outcome.SUCCEEDED, Outcome.SUCCEEDED_INFERRED, Outcome.ALREADY_SATISFIED})
@@ -88,11 +88,9 @@ def command_child_state(activity: Activity, *, unclear: bool = False) -> ChildSt
     child's completion events took effect. An unknown outcome holds the order in error until people
     decide it.
     """
-    if activity.state is State.NEEDS_PERSON and activity.resolution is not None:
-        if not activity.resolution.done:
-            return ChildState.FAILED
-        executed = all(c.state is CompletionState.EXECUTED for c in activity.completions)
-        return ChildState.COMPLETED if executed else ChildState.STARTED
+    resolution = activity.resolution
+    if activity.state is State.RESOLVED and resolution is not None and not resolution.done:
+        return ChildState.FAILED
     if activity.state is State.COMPLETED and activity.outcome in _GOOD:
         return ChildState.COMPLETED
     if activity.state is State.DISCARDED and activity.outcome in _BAD:

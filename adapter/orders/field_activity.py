@@ -83,7 +83,7 @@ class FieldState(StrEnum):
 
 
 FIELD_FINAL: Final = frozenset({FieldState.COMPLETED, FieldState.CANCELED, FieldState.DISCARDED})
-_ERRORS: Final = frozenset(
+FIELD_ERRORS: Final = frozenset(
     {
         FieldState.VALIDATION_ERROR,
         FieldState.APPOINTMENT_ERROR,
@@ -210,8 +210,8 @@ def step_field(activity: FieldActivity, event: FieldEvent, *, now: datetime) -> 
     after = replace(
         changed,
         state=to,
-        may_push=activity.may_push or to in _ERRORS,
-        problem=changed.problem if to in _ERRORS else None,
+        may_push=activity.may_push or to in FIELD_ERRORS,
+        problem=changed.problem if to in FIELD_ERRORS else None,
         answer_by=_answer_by(changed, to, event, now),
         ended_at=now if to in FIELD_FINAL else None,
         messages=activity.messages + sum(isinstance(each, SendMessage) for each in effects),
@@ -228,11 +228,11 @@ def _upwards(before: FieldActivity, after: FieldActivity) -> tuple[FieldWork, ..
     if after.state is before.state:
         return ()
     effects: list[FieldWork] = []
-    if before.state in _ERRORS:
+    if before.state in FIELD_ERRORS:
         effects.append(CloseFieldTodo())
-    if after.state in _ERRORS and after.problem is not None:
+    if after.state in FIELD_ERRORS and after.problem is not None:
         effects.append(OpenFieldTodo(problem=after.problem))
-    if after.state in FIELD_FINAL | _ERRORS or before.state in _ERRORS:
+    if after.state in FIELD_FINAL | FIELD_ERRORS or before.state in FIELD_ERRORS:
         effects.append(PushParent() if after.may_push else WakeParent())
     return tuple(effects)
 

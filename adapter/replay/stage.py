@@ -139,7 +139,7 @@ class ReplayRun:
     async def over(self) -> bool:
         """Whether every command has ended."""
         found = await self.store.load(self.submitted)
-        return all(command.activity.state.final for command in found.values())
+        return all(command.activity.state.rests for command in found.values())
 
     # ------------------------------------------------------------ what came out
 

@@ -36,6 +36,7 @@ from adapter.engine.subscriptions.subscriptions import (
 )
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.upkeep import Upkeep
 from adapter.engine.upkeep.witness import Witness, WitnessPolicy
 from adapter.errors import NotSent
@@ -47,7 +48,7 @@ from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.orders_file import load_rules
 from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings, RetentionSettings, SubscriptionSettings
-from adapter.service.upkeep import corrections, kept_days, upkeep
+from adapter.service.upkeep import corrections, kept_days, todo_sources, upkeep
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.orders.orders import SqliteOrders
@@ -56,6 +57,7 @@ from adapter.store.registry.service_points import SqliteServicePoints
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.store.upkeep.retention import SqlitePruning
+from adapter.store.upkeep.todo import SqliteTodos
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
 from adapter.wire.inbox import InboxReader
@@ -219,6 +221,13 @@ def assemble(
     order_sink.poke, order_sink.moved = running_orders.poke, running_orders.command_moved
     schedules = Schedules(SqliteSchedules(database), commands, clock, longest=longest_catch_up)
     watch.corrections += corrections(store, commands, schedules, running_orders, clock, settings)
+    kept_subscriptions = Subscriptions(
+        SqliteSubscriptions(database),
+        subscribing or NoSubscriptions(),
+        clock,
+        subscriptions or UpkeepSettings(silence=None),
+        paused=lambda: holds.doubts_clock,
+    )
     keeping = Upkeep(
         store,
         holds=holds,
@@ -229,16 +238,10 @@ def assemble(
             kept_days(retention or RetentionSettings()),
             paused=lambda: holds.doubts_clock,
         ),
+        todo=Todos(SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions)),
         registry=registry,
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
-    )
-    kept_subscriptions = Subscriptions(
-        SqliteSubscriptions(database),
-        subscribing or NoSubscriptions(),
-        clock,
-        subscriptions or UpkeepSettings(silence=None),
-        paused=lambda: holds.doubts_clock,
     )
     inbox = Inbox(store, identity, runner, workers.correlator.take)
     loops = Loops(

@@ -1,5 +1,5 @@
-"""From the settings to how subscriptions are kept up, how long rows are kept, and what mends the
-traces of a wrong clock."""
+"""From the settings to how subscriptions are kept up, how long rows are kept, what mends the traces
+of a wrong clock, and what waits for people beside rows of the store."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,12 +7,15 @@ from functools import partial
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock
 from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.orders.orders import Orders
 from adapter.engine.schedules.schedules import Schedules
-from adapter.engine.subscriptions.subscriptions import UpkeepSettings
+from adapter.engine.subscriptions.subscriptions import Subscriptions, UpkeepSettings
 from adapter.engine.upkeep.clock_correction import CommandCorrection
 from adapter.engine.upkeep.clock_watch import Correct
 from adapter.engine.upkeep.retention import Kept
+from adapter.engine.upkeep.todo import Source, Todo
+from adapter.engine.upkeep.todo_kinds import of_hold, of_silence, of_subscription
 from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
@@ -100,3 +103,17 @@ def corrections(
         lease_s=settings.dispatch.lease_s,
     )
     return [schedules.correct_clock, partial(orders.correct_clock, store=rows), correction]
+
+
+def todo_sources(holds: SwitchHolds, subscriptions: Subscriptions) -> list[Source]:
+    """A feed of events adds here what its receivers do not take (`TodoSubject.UNDELIVERED`)."""
+
+    async def held() -> Sequence[Todo]:
+        return [of_hold(hold) for hold in holds.all()]
+
+    async def head_end() -> Sequence[Todo]:
+        found = [of_silence(await subscriptions.silence())]
+        found += map(of_subscription, await subscriptions.states())
+        return [each for each in found if each is not None]
+
+    return [held, head_end]

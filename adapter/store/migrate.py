@@ -14,9 +14,7 @@ from adapter.errors import StoreFailed
 APPLICATION_ID: Final = 0x4F575935
 """Marks the file as this program's."""
 
-BEFORE_RELEASE: Final = frozenset(
-    {0x4F574759, 0x4F57474D, 0x4F575931, 0x4F575932, 0x4F575933, 0x4F575934}
-)
+BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D, *range(0x4F575931, APPLICATION_ID)})
 """The marks of stores from before the first release, and of their measurements."""
 
 NOT_BROUGHT_OVER: Final = (

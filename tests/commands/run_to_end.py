@@ -365,12 +365,12 @@ def check(before: Command, made: lifecycle.Step) -> None:
     if after.activity.state is State.CANCELLING:
         queued = [item for item in after.communications if item.state is CommunicationState.QUEUED]
         assert all(item.step is StepKind.SETTLE for item in queued), "a canceled order may leave"
-    if not after.activity.state.final:
+    if not after.activity.state.rests:
         assert next_time(after) is not None, f"{after.activity.state} waits for nothing"
     else:
         assert all(item.state.final for item in after.communications)
         assert after.activity.outcome is not None
-        assert after.activity.finished_at is not None
+        assert (after.activity.finished_at is not None) == after.activity.state.final
     names = [effect.key for effect in made.effects if isinstance(effect, Publish)]
     assert len(names) == len(set(names))
 
@@ -396,14 +396,14 @@ def _check_sums(command: Command) -> None:
     assert min(parts) >= 0
     assert sum(parts) == counts.requested
     many = len(command.request.devices) > 1
-    if many and command.activity.state.final:
+    if many and command.activity.state.rests:
         assert counts.requested == len(command.targets)
 
 
 def next_time(command: Command) -> datetime | None:
     """When something is due next: by the command itself, or for one of its communications."""
     times = [lifecycle.wake_of(command)]
-    if not command.activity.state.final:
+    if not command.activity.state.rests:
         times += [item.wake for item in command.communications if item.work is not Work.NONE]
     return min((time for time in times if time is not None), default=None)
 

@@ -16,6 +16,7 @@ from adapter.commands.events import (
     CompletionExecuted,
     CompletionFailed,
     DiscardAsked,
+    Resolved,
     RetryAsked,
     Validated,
 )
@@ -70,6 +71,7 @@ IN: dict[State, Callable[[], Course]] = {
     S.DISCARDED: lambda: communication_error().tell(DiscardAsked(by="x")),
     S.CANCELED: lambda: Course(C.REMOTE_DISCONNECT).accept().tell(CancelAsked(by="x")),
     S.NEEDS_PERSON: needs_person,
+    S.RESOLVED: lambda: needs_person().tell(Resolved(done=False, operator="a", approver="b")),
 }
 """A command in every state in which one can rest."""
 
@@ -117,7 +119,7 @@ def test_time_alone_brings_every_command_to_an_end(state: State) -> None:
     course = IN[state]()
     bound = course.now + timedelta(days=3)
     for _ in range(100):
-        if course.state.final or course.activity.next_completion is not None:
+        if course.state.rests or course.activity.next_completion is not None:
             break
         if course.state is S.WAITING_FOR_MEASUREMENT:
             course.now = wake_of(course.command) or course.now
@@ -129,13 +131,13 @@ def test_time_alone_brings_every_command_to_an_end(state: State) -> None:
         if course.state is S.WAITING_FOR_EFFECTIVE_DATE:
             course.accept()
         assert course.now < bound
-    assert course.state.final or course.state is S.EXECUTING_COMPLETION_EVENTS
+    assert course.state.rests or course.state is S.EXECUTING_COMPLETION_EVENTS
 
 
 @for_every("state", RESTING)
 def test_a_final_state_is_never_left_by_time_or_by_late_words(state: State) -> None:
     course = IN[state]()
-    if not course.state.final:
+    if not course.state.rests:
         return
     for _ in range(3):
         course.turn(86_400)

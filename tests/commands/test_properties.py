@@ -314,7 +314,7 @@ class FailingHeadEnd:
     def run(self, *, steps: int) -> None:
         course = self.course.accept()
         for _ in range(steps):
-            if course.state.final and course.activity.next_completion is None:
+            if course.state.rests:
                 return
             due, communication = min(self._due(), key=lambda item: item[0])
             course.now = max(course.now, due)

@@ -80,7 +80,7 @@ def test_an_unclear_order_is_never_sent_again_by_itself(kind: CommandKind) -> No
     with pytest.raises(IllegalTransition):
         course.send(course.main)
     for _ in range(200):
-        if course.state.final:
+        if course.state.rests:
             break
         course.turn(300)
         if course.of(StepKind.SETTLE) and course.look.state is X.QUEUED:
@@ -228,7 +228,7 @@ def test_a_look_that_brings_nothing_counts_as_a_look(kind: CommandKind, how: str
 def test_a_look_that_may_not_leave_cannot_hold_the_command_for_ever(kind: CommandKind) -> None:
     course = unclear(kind)
     for _ in range(40):
-        if course.state.final:
+        if course.state.rests:
             break
         wake = wake_of(course.command)
         assert wake is not None
@@ -314,10 +314,11 @@ def test_two_people_close_an_unknown_outcome_as_done(kind: CommandKind) -> None:
     assert course.lanes_released
     assert [event.kind for event in course.activity.completions] == [COMPLETION[kind]]
     assert wake_of(course.command) is not None
+    assert course.state is S.EXECUTING_COMPLETION_EVENTS
     course.execute()
-    assert course.state is S.NEEDS_PERSON
+    assert course.state is S.RESOLVED
     assert course.activity.completions[0].state is CompletionState.EXECUTED
-    with pytest.raises(Forbidden):
+    with pytest.raises(IllegalTransition):
         course.tell(Resolved(done=False, operator="a", approver="b"))
     assert wake_of(course.command) is None
 
@@ -326,6 +327,7 @@ def test_two_people_close_an_unknown_outcome_as_done(kind: CommandKind) -> None:
 def test_two_people_close_an_unknown_outcome_as_not_done(kind: CommandKind) -> None:
     course = needs_person(kind)
     course.tell(Resolved(done=False, operator="a", approver="b"))
+    assert course.state is S.RESOLVED
     assert course.lanes_released
     assert course.activity.completions == ()
     assert wake_of(course.command) is None
@@ -335,18 +337,32 @@ def test_a_completion_ordered_by_people_is_tried_again_until_people_are_told() -
     course = needs_person(C.REMOTE_DISCONNECT)
     course.tell(Resolved(done=True, operator="a", approver="b"))
     failed = 0
-    while course.activity.next_completion is not None:
-        course.completion_fails()
-        failed += 1
+    while course.state is not S.NEEDS_PERSON:
+        if course.activity.next_completion is not None:
+            course.completion_fails()
+            failed += 1
         wake = wake_of(course.command)
-        if wake is not None:
-            course.now = wake
+        assert wake is not None
+        course.turn((wake - course.now).total_seconds())
     assert failed == course.policy.retry.attempts
-    assert "completion_failed" in course.alarms[-1]
+    assert course.alarms == ["needs_person", "needs_person"]
     course.tell(RetryAsked(by="a")).execute()
     assert course.activity.completions[0].state is CompletionState.EXECUTED
-    with pytest.raises(Forbidden):
-        course.tell(RetryAsked(by="a"))
+    assert course.state is S.RESOLVED
+
+
+def test_what_the_registry_cannot_follow_can_be_decided_once_more() -> None:
+    course = needs_person(C.REMOTE_DISCONNECT)
+    course.tell(Resolved(done=True, operator="a", approver="b")).completion_fails()
+    while course.state is not S.NEEDS_PERSON:
+        wake = wake_of(course.command)
+        assert wake is not None
+        course.turn((wake - course.now).total_seconds())
+        if course.activity.next_completion is not None:
+            course.completion_fails()
+    course.tell(Resolved(done=False, operator="b", approver="a"))
+    assert course.state is S.RESOLVED
+    assert course.activity.completions[0].state is CompletionState.DISCARDED
 
 
 def test_an_unknown_outcome_cannot_be_ordered_again_in_the_same_command() -> None:

@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.commands.activity import (
-    FINAL,
     Command,
     CompletionState,
     State,
@@ -116,15 +115,15 @@ def orders_are_there_and_end(all_: Ledgers) -> Found:
 
 
 def final_once(all_: Ledgers) -> Found:
-    """I1: one final state, told once, and never another one."""
+    """I1: one final state, or people are asked; told once, and never another one."""
     ends: defaultdict[str, list[str]] = defaultdict(list)
-    finals = {f"openway.command.{state}" for state in FINAL}
+    finals = {f"openway.command.{state}" for state in State if state.rests}
     for row in all_.store.publications:
         if row.publication.type in finals:
             ends[row.publication.subject].append(row.publication.type.rpartition(".")[2])
     for command in all_.store.commands.values():
         state = command.activity.state
-        if state not in FINAL:
+        if not state.rests:
             yield Finding(L, "final", f"{command.id} has stopped in {state}")
         elif not ends[command.id]:
             yield Finding(L, "final", f"the end of {command.id} was never told")
@@ -396,7 +395,7 @@ def judge(ledgers: Ledgers, *, title: str, kills: int) -> Report:
     """All rules over all ledgers."""
     states = [item.activity.state for item in ledgers.store.commands.values()]
     unknown = states.count(State.NEEDS_PERSON)
-    ended = sum(state in FINAL for state in states)
+    ended = sum(state.rests for state in states)
     return Report(
         title=title,
         attempted=len(ledgers.requesters),

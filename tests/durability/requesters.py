@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from adapter.commands.activity import State
 from adapter.commands.flows import FLOWS, READ_KINDS, SWITCH_KINDS, CommandKind, Scope
 from tests.durability.gateway_process import GROUP, TOKEN
 
@@ -100,15 +101,15 @@ class Requesters:
             return
 
     async def end(self, attempt: Attempt, *, give_up: bool = False) -> dict[str, Any]:
-        """Wait until the command is final. With `give_up` one that a rule has stopped is discarded:
-        it would wait for people."""
+        """Wait until the command is final, or waits for people. With `give_up` one that a rule has
+        stopped is discarded."""
         while True:
             path = f"/commands/{attempt.ids[0]}"
             told = await self._call("GET", f"{path}?wait={_WAIT_S}")
             if give_up and told is not None and told[1].get("state") == "validation_error":
                 await self._call("POST", f"{path}/discard", json={"reason": "given up"})
                 continue
-            if told is not None and told[0] == 200 and told[1]["final"]:
+            if told is not None and told[0] == 200 and State(told[1]["state"]).rests:
                 attempt.told.append(told[1]["state"])
                 attempt.final = told[1]
                 return attempt.final

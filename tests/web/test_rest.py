@@ -233,6 +233,7 @@ async def test_an_unknown_outcome_is_closed_by_two_people(asks: str, second: str
         resolution = told["resolution"]
         assert (resolution["operator"], resolution["approver"]) == ("switcher", "approver")
         assert resolution["done"] is False
+        assert (told["state"], told["final"]) == ("resolved", True)
 
 
 async def test_a_reconnect_passes_the_fence_with_two_people() -> None:

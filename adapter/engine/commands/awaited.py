@@ -128,14 +128,14 @@ _LOOK_EVERY_S: Final = 30.0
 
 
 class Watchers:
-    """Callers that wait for the end of a command; the save that ends it wakes them."""
+    """Callers that wait until a command rests; the save that brings it there wakes them."""
 
     def __init__(self) -> None:
         self._waiting: dict[CommandId, set[asyncio.Future[Command]]] = {}
 
     def changed(self, command: Command) -> None:
         """A command was saved."""
-        if command.id not in self._waiting or not command.activity.state.final:
+        if command.id not in self._waiting or not command.activity.state.rests:
             return
         for future in self._waiting[command.id]:
             if not future.done():
@@ -148,7 +148,7 @@ class Watchers:
         *,
         timeout_s: float,
     ) -> Command:
-        """What `look` sees when the command is final, or after `timeout_s` seconds."""
+        """What `look` sees when the command rests, or after `timeout_s` seconds."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Command] = loop.create_future()
         self._waiting.setdefault(command, set()).add(ended)
@@ -157,7 +157,7 @@ class Watchers:
             while True:
                 found = await look(command)
                 left = deadline - loop.time()
-                if found.activity.state.final or left <= 0:
+                if found.activity.state.rests or left <= 0:
                     return found
                 await asyncio.wait((ended,), timeout=min(left, _LOOK_EVERY_S))
                 if ended.done():

@@ -72,7 +72,7 @@ class Commands:
         return await self._store.list(wanted or Filter())
 
     async def wait(self, command: CommandId, *, timeout_s: float) -> Command:
-        """The command when it is final, or as it is after `timeout_s` seconds."""
+        """The command when it is final or needs a person, or as it is after `timeout_s` seconds."""
         return await self._workers.watchers.wait(command, self.get, timeout_s=timeout_s)
 
     def progress(self, command: CommandId) -> Progress | None:

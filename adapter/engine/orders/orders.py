@@ -28,8 +28,6 @@ from adapter.engine.orders.ports import (
     OrderShown,
     OrderStore,
     Requester,
-    Todo,
-    todo_of,
 )
 from adapter.engine.orders.requests import OrderRequest, check_request, fingerprint
 from adapter.engine.orders.site_facts import SiteFactsReader
@@ -45,6 +43,7 @@ from adapter.engine.runner import Once, Runner
 from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.todo import Todo
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.model.values import replace
@@ -292,9 +291,9 @@ class Orders:
         return await self._command_store.audit(subject=order)
 
     async def todo(self, *, limit: int = 100) -> Sequence[Todo]:
-        """What waits for people, the most urgent and oldest first."""
-        held = [todo_of(hold) for hold in self._holds.all()]
-        return [*held, *await self._store.todo(limit=limit)][:limit]
+        """What of orders waits for people, the most urgent and oldest first; `Upkeep.todo` has
+        this and all else."""
+        return await self._store.todo(limit=limit)
 
     # ------------------------------------------------------------ cancel and update
 

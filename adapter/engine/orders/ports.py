@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from adapter.engine.commands.ports import AuditNote, Publication
-from adapter.engine.commands.switch_holds import Hold
 from adapter.engine.listing import Listing
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.upkeep.set_aside import SetAside
+from adapter.engine.upkeep.todo import Todo
 from adapter.errors import GatewayError
 from adapter.model.capability import supported_commands
 from adapter.model.device import THIS_HEAD_END, Device, InstallEvent, ServicePoint
@@ -236,53 +236,6 @@ class OrderFilter:
     open_only: bool = False
     before: OrderId | None = None
     limit: int = 50
-
-
-class TodoSubject(StrEnum):
-    ORDER = "order"
-    REQUEST = "request"
-    REPLY = "reply"
-    SET_ASIDE = "set_aside"
-    """A row of any loop that failed unexpectedly, by its number."""
-    SWITCH_HOLD = "switch_hold"
-    """Not of one order: no switch order leaves."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Todo:
-    """Something that waits for people; derived from the rows, so it closes by itself.
-
-    `priority`: higher is more urgent. `id` is the order's, the request's, the reply's, or the
-    number of what is set aside, or the reason for which switch orders are held; then `order` is ""
-    unless it is an order itself.
-    """
-
-    subject: TodoSubject
-    id: str
-    order: OrderId
-    priority: int
-    since: datetime
-    code: str
-    text: str
-    action: str = ""
-
-
-_HELD_PRIORITY: Final = 200
-"""Before whoever is dark: as long as it lasts nobody is reconnected."""
-
-
-def todo_of(hold: Hold) -> Todo:
-    """That switch orders are held waits for people too."""
-    return Todo(
-        subject=TodoSubject.SWITCH_HOLD,
-        id=hold.reason,
-        order=OrderId(""),
-        priority=_HELD_PRIORITY,
-        since=hold.since,
-        code=f"switch_hold_{hold.reason}",
-        text=hold.text,
-        action=hold.action,
-    )
 
 
 OrderLook = tuple[OrderRecord, OrderWorld | None]

@@ -9,6 +9,7 @@ from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import StoreFailed
 
@@ -24,8 +25,8 @@ class Readiness:
 
 class Upkeep:
     """For those who run the gateway and those who check it. The audit and the counts are here; why
-    switch orders are held, the watch over the clock, the removal of old rows and the rows that were
-    set aside are parts of it, each with what can be asked there.
+    switch orders are held, the watch over the clock, the removal of old rows, the rows that were
+    set aside and what waits for people are parts of it, each with what can be asked there.
 
     Raises StoreFailed, also where the audit's chain is broken; its parts raise NotFound, Conflict
     and InvalidRequest as well.
@@ -38,6 +39,7 @@ class Upkeep:
         holds: SwitchHolds,
         clock_watch: ClockWatch,
         retention: Retention,
+        todo: Todos,
         registry: Registry,
         runner: Runner,
         witness: Witness | None = None,
@@ -48,6 +50,7 @@ class Upkeep:
         self.holds = holds
         self.clock_watch = clock_watch
         self.retention = retention
+        self.todo = todo
         self.witness = witness
         self.set_aside = store.set_aside
 

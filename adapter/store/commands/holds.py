@@ -7,7 +7,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from adapter.commands.activity import FINAL, State
+from adapter.commands.activity import State
 from adapter.commands.flows import EFFECT_OF
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold, HoldReason
@@ -27,7 +27,7 @@ _SEEN: Final = "SELECT at FROM clock_seen"
 _NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
 _PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
 _NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
-_STATES: Final = ", ".join(f"'{each.value}'" for each in State if each not in FINAL)
+_STATES: Final = ", ".join(f"'{each.value}'" for each in State if not each.rests)
 _KINDS: Final = ", ".join(f"'{each.value}'" for each in EFFECT_OF)
 _OPEN_SWITCH: Final = f"""
 SELECT EXISTS (SELECT 1 FROM command WHERE state IN ({_STATES}) AND kind IN ({_KINDS}))"""

@@ -132,10 +132,10 @@ def list_commands(connection: apsw.Connection, wanted: Filter) -> Listing[Comman
             ids.append(command)
             if len(ids) >= wanted.limit:
                 break
-    return _listed(connection, ids)
+    return listed(connection, ids)
 
 
-def _listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
+def listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
     communications: dict[str, list[Sequence[Any]]] = {}

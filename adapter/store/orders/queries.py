@@ -69,6 +69,7 @@ INSERT INTO order_child (id, of_order, number, service_point, device, task, open
 VALUES (:id, :of_order, :number, :service_point, :device, :task, :open, :body)
 ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body"""
 CHILDREN: Final = "SELECT body FROM order_child WHERE of_order = ? ORDER BY number"
+CHILD: Final = "SELECT body FROM order_child WHERE id = ?"
 ORDER_OF_CHILD: Final = "SELECT of_order FROM order_child WHERE id = ?"
 OPEN_AT_POINT: Final = """
 SELECT body FROM order_child
@@ -101,9 +102,6 @@ SELECT body FROM order_request WHERE reference <> '' AND requester = ? AND refer
 REFERENCE_HOLDER: Final = """
 SELECT id FROM order_request WHERE reference <> '' AND requester = ? AND reference = ?"""
 TODO_REQUESTS: Final = "SELECT body FROM order_request WHERE todo = 1 ORDER BY id LIMIT ?"
-TODO_SET_ASIDE: Final = """
-SELECT id, kind, row, error, detail, first FROM failed_row WHERE state = 'set_aside'
-ORDER BY due, id LIMIT ?"""
 INSERT_PASS: Final = "INSERT OR IGNORE INTO order_pass (of_order, number, body) VALUES (?, ?, ?)"
 PASSES: Final = "SELECT body FROM order_pass WHERE of_order = ? ORDER BY number"
 OPEN_ORDERS: Final = """

@@ -1,39 +1,43 @@
-"""What waits for people, read from the rows of orders, requests, replies and failed rows."""
+"""What of orders waits for people: orders, visits, requests to cancel or update, replies."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import apsw
 import msgspec
 
-from adapter.engine.orders.ports import Todo, TodoSubject
-from adapter.engine.upkeep.set_aside import RowKind
-from adapter.model.ids import OrderId
-from adapter.orders.lifecycle import TODO_PRIORITY
+from adapter.engine.orders.ports import Child
+from adapter.engine.upkeep import todo_kinds as kinds
+from adapter.engine.upkeep.todo import Todo, TodoSubject, Way
+from adapter.orders.field_activity import FIELD_ERRORS, FieldActivity, FieldState
 from adapter.orders.maintenance import MaintenanceActivity
-from adapter.orders.order import ServiceOrder
+from adapter.orders.order import CHILD_ERROR, OrderState, ServiceOrder
 from adapter.orders.replies import ReplyState, RequesterReply
+from adapter.orders.tasks import FieldEffect
 from adapter.store.orders import queries as sql
+from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import moment
 from adapter.store.upkeep.failed_rows import made_of
 
 log = logging.getLogger(__name__)
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
+_child: Final = msgspec.json.Decoder(Child).decode
 _request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
 _reply: Final = msgspec.json.Decoder(RequesterReply).decode
 
 
 def todo(db: apsw.Connection, limit: int) -> list[Todo]:
-    """What cannot be read of it is set aside some day, and stands here then."""
+    """What cannot be read of it is set aside some day, and is on the list then."""
     found: list[Todo] = []
-    for query, make in (
-        (sql.TODO_ORDERS, _order_todo),
+    makers: tuple[tuple[str, Callable[[tuple[Any, ...]], Todo]], ...] = (
+        (sql.TODO_ORDERS, lambda row: _order_todo(db, row)),
         (sql.TODO_REQUESTS, _request_todo),
         (sql.TODO_REPLIES, _reply_todo),
-        (sql.TODO_SET_ASIDE, _set_aside_todo),
-    ):
-        rows = [("", row) for row in db.execute(query, (limit,))]
+    )
+    for query, make in makers:
+        rows = [("", row) for row in list(db.execute(query, (limit,)))]
         made, bad = made_of(rows, make)
         found += made
         if bad:
@@ -41,20 +45,57 @@ def todo(db: apsw.Connection, limit: int) -> list[Todo]:
     return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
 
 
-def _order_todo(row: tuple[Any, ...]) -> Todo:
+def _order_todo(db: apsw.Connection, row: tuple[Any, ...]) -> Todo:
+    """Of the order; where it waits for a visit that is in error, of the visit."""
     priority, since, body = row
     order = _order(body)
+    child = _awaited(db, order)
+    in_error = child is not None and child.fact.state in CHILD_ERROR
+    visit = child.field if child is not None and in_error else None
     problem = order.problem
+    dark = problem is not None and problem.without_supply
     return Todo(
-        subject=TodoSubject.ORDER,
-        id=order.id,
+        subject=TodoSubject.ORDER if visit is None else TodoSubject.VISIT,
+        id=order.id if visit is None else visit.id,
         order=order.id,
         priority=priority,
         since=moment(since),
         code=problem.code if problem is not None else "",
         text=problem.text if problem is not None else "",
         action=problem.action if problem is not None else "",
+        fault=order.kind,
+        service_point=order.service_point,
+        dark=dark or without_supply(db, order.service_point),
+        behind=(child.command or "") if child is not None and in_error else "",
+        ways=_ways_of_order(order, dark) if visit is None else _ways_of_visit(visit),
     )
+
+
+def _awaited(db: apsw.Connection, order: ServiceOrder) -> Child | None:
+    if order.awaited_child is None:
+        return None
+    body = db.execute(sql.CHILD, (order.awaited_child,)).get
+    return None if body is None else _child(body)
+
+
+def _ways_of_order(order: ServiceOrder, dark: bool) -> tuple[Way, ...]:
+    """Who is dark by the order is not left so by closing it."""
+    if dark:
+        return (kinds.RETRY_ORDER,)
+    if order.state is OrderState.ACTIVITY_ERROR:
+        return (kinds.RETRY_ORDER, kinds.COMPLETE_ORDER, kinds.GIVE_UP_ORDER)
+    return (kinds.RETRY_ORDER, kinds.GIVE_UP_ORDER)
+
+
+def _ways_of_visit(visit: FieldActivity) -> tuple[Way, ...]:
+    """What was installed has to be told: then people add it to the command."""
+    if visit.state is FieldState.VALIDATION_ERROR or visit.state not in FIELD_ERRORS:
+        return (kinds.RETRY_OF_VISIT,)
+    if visit.state is FieldState.COMPLETION_ERROR:
+        return (kinds.RETRY_OF_VISIT, kinds.CANCEL_VISIT)
+    installs = FieldEffect.INSTALL in visit.spec.changes
+    done = () if installs else (kinds.COMPLETE_VISIT,)
+    return (kinds.RETRY_OF_VISIT, *done, kinds.CANCEL_VISIT)
 
 
 def _request_todo(row: tuple[Any, ...]) -> Todo:
@@ -63,39 +104,26 @@ def _request_todo(row: tuple[Any, ...]) -> Todo:
         subject=TodoSubject.REQUEST,
         id=request.id,
         order=request.order,
-        priority=TODO_PRIORITY,
         since=request.created_at,
         code=f"{request.purpose}_{request.state.name.lower()}",
         text=request.outcome,
         action="see to the child, then retry the request",
+        ways=(kinds.RETRY_REQUEST,),
     )
 
 
 def _reply_todo(row: tuple[Any, ...]) -> Todo:
     reply = _reply(row[0])
+    refused = reply.state is ReplyState.REFUSED
     return Todo(
         subject=TodoSubject.REPLY,
         id=reply.id,
         order=reply.order,
-        priority=TODO_PRIORITY,
         since=reply.created_at,
-        code=f"reply_{'refused' if reply.state is ReplyState.REFUSED else 'undelivered'}",
+        code=f"reply_{'refused' if refused else 'undelivered'}",
         text=f"{reply.attempts} tries: {reply.last_error}",
         action="see to the requester's system, then send the reply again, or give it up"
-        if reply.state is ReplyState.REFUSED
+        if refused
         else "see to the requester's system; the reply is tried on",
-    )
-
-
-def _set_aside_todo(row: tuple[Any, ...]) -> Todo:
-    number, kind, key, error, detail, first = row
-    return Todo(
-        subject=TodoSubject.SET_ASIDE,
-        id=str(number),
-        order=OrderId(key if kind == RowKind.ORDER else ""),
-        priority=TODO_PRIORITY,
-        since=moment(first),
-        code=f"{kind}_set_aside",
-        text=f"{kind} {key}: {error}: {detail}",
-        action=f"mend what is wrong, then openway set-aside retry {number}, or discard it",
+        ways=(kinds.RETRY_REPLY, kinds.GIVE_UP_REPLY),
     )

@@ -10,7 +10,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.store.readings.owners import owner_of
 from adapter.store.upkeep.free_rows import as_text, free
 
-_VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"
+VISIBLE: Final = "(SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"
 
 # ---------------------------------------------------------------- payloads and loads
 
@@ -148,7 +148,7 @@ WITH seen AS (
         lead(at) OVER (PARTITION BY channel ORDER BY at, load, n) AS following
     FROM measured
     WHERE channel IN (SELECT id FROM channel WHERE device = :device)
-      AND at >= :start AND at < :end AND {_VISIBLE}),
+      AND at >= :start AND at < :end AND {VISIBLE}),
 nearest AS (
     SELECT channel, at, load, n, min(abs(at - :near)) FROM seen
     WHERE value IS NOT NULL AND following IS NOT at
@@ -169,11 +169,11 @@ WITH_READINGS: Final = f"""
 SELECT asked.value FROM json_each(:key) AS asked
 WHERE EXISTS (SELECT 1 FROM channel c JOIN measured ON measured.channel = c.id
               WHERE c.endpoint = asked.value AND c.kind = :kind
-                AND measured.at BETWEEN :start AND :end AND {_VISIBLE})"""
+                AND measured.at BETWEEN :start AND :end AND {VISIBLE})"""
 
 ERRORS: Final = f"""
 SELECT id, payload, load, part, position, endpoint, reason, detail, body, state FROM intake_error
-WHERE state = :state AND id > :after AND (:payload IS NULL OR payload = :payload) AND {_VISIBLE}
+WHERE state = :state AND id > :after AND (:payload IS NULL OR payload = :payload) AND {VISIBLE}
 ORDER BY id LIMIT :limit"""
 # What a payload gave of a channel. Values that it repeated are in the loads that had them before,
 # where :repeated lets them count.
@@ -184,11 +184,11 @@ WHERE c.device = :device AND c.kind = :kind AND c.same_quantity = :quantity
   AND load.state = 'loaded' AND (load.payload = :payload OR :repeated)"""
 RESOLVE_ERROR: Final = "UPDATE intake_error SET state = 'resolved' WHERE id = ? AND state = 'open'"
 COUNT_ERRORS: Final = f"""
-SELECT reason, count(*) FROM intake_error WHERE state = 'open' AND {_VISIBLE}
+SELECT reason, count(*) FROM intake_error WHERE state = 'open' AND {VISIBLE}
 GROUP BY reason ORDER BY reason"""
 EVENTS_AFTER: Final = f"""
 SELECT id, load, endpoint, at, exception, body FROM arrived_event
-WHERE (load, id) > (:load, :id) AND {_VISIBLE}
+WHERE (load, id) > (:load, :id) AND {VISIBLE}
     AND {free(RowKind.EVENT, as_text("arrived_event.id"))} ORDER BY load, id LIMIT :limit"""
 EVENTS_OF: Final = """
 SELECT id, load, endpoint, at, exception, body FROM arrived_event

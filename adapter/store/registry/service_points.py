@@ -10,6 +10,7 @@ from adapter.engine.registry.ports import POINT_CHANGED, PointFilter, PointPage,
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.model.supply import PointChange, PointView, SwitchedBy
+from adapter.model.values import replace
 from adapter.store.commands import queries, reading
 from adapter.store.database import Database
 from adapter.store.rows import decode_device, decode_install, decode_service_point
@@ -41,6 +42,12 @@ class SqliteServicePoints:
         return await self._store.query(lambda db: _page(db, wanted))
 
 
+def without_supply(db: apsw.Connection, point: ServicePointId) -> bool:
+    """Whether no supply gets through there now; False for a point that nobody knows."""
+    body = db.execute(queries.SERVICE_POINT, (point,)).get
+    return body is not None and not _standing(db, decode_service_point(body)).supply.on
+
+
 def _page(db: apsw.Connection, wanted: PointFilter) -> PointPage:
     found: list[PointView] = []
     last, scanned = wanted.after or "", 0
@@ -63,13 +70,20 @@ def _may_pass(point: ServicePoint, wanted: PointFilter) -> bool:
     return wanted.sp_type in (None, point.sp_type) and wanted.connected in (None, point.connected)
 
 
-def _view(db: apsw.Connection, point: ServicePoint) -> PointView:
+def _standing(db: apsw.Connection, point: ServicePoint) -> PointView:
+    """Without what changed at it, and so without since when and by what."""
     installs = [decode_install(body) for (body,) in list(db.execute(_INSTALLS, (point.id,)))]
+    with_devices = (_with_device(db, each) for each in installs)
+    return PointView(
+        service_point=point, installs=tuple(pair for pair in with_devices if pair is not None)
+    )
+
+
+def _view(db: apsw.Connection, point: ServicePoint) -> PointView:
     subject = point_subject(point.id)
     entries = reading.audit(db, subject, 0, _CHANGES)
-    return PointView(
-        service_point=point,
-        installs=tuple(pair for each in installs if (pair := _with_device(db, each)) is not None),
+    return replace(
+        _standing(db, point),
         changes=tuple(
             _change(entry.at, entry.note.detail)
             for entry in entries

@@ -588,6 +588,13 @@ CREATE UNIQUE INDEX failed_row_key ON failed_row (kind, row);
 CREATE INDEX failed_row_due ON failed_row (kind, due);
 CREATE INDEX failed_row_state ON failed_row (state, due);
 
+-- who is at what waits for people; what waits is in no table of its own
+CREATE TABLE todo_claim (
+    entry TEXT PRIMARY KEY,
+    by TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How many rows are in each state, for the ledger: kept by every statement that writes them.
 -- command, inbox, completion: by state; send: communications that were sent, by state; callback: by
 -- how it was matched; publication: all.

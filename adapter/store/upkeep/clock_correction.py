@@ -14,7 +14,7 @@ from adapter.store.database import Database
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
 
-_OPEN: Final = json.dumps(sorted(State(each) for each in set(State) - FINAL | {State.NEEDS_PERSON}))
+_OPEN: Final = json.dumps(sorted(State(each) for each in set(State) - FINAL))
 _HOUR: Final = 3_600_000_000
 
 _OPEN_COMMANDS: Final = """

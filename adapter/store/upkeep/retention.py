@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import apsw
 
-from adapter.commands.activity import FINAL, State
+from adapter.commands.activity import FINAL
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
 from adapter.engine.upkeep.retention import Kept, Pruned
 from adapter.engine.upkeep.set_aside import RowKind
@@ -21,7 +21,7 @@ from adapter.store.transaction import Transaction
 
 _Names: TypeAlias = dict[str, int | str]
 
-_ENDED: Final = json.dumps(sorted(state for state in FINAL if state is not State.NEEDS_PERSON))
+_ENDED: Final = json.dumps(sorted(FINAL))
 """Commands about which nobody is asked any more."""
 
 # Each gives (key, time, whether nobody needs it), from the oldest on.

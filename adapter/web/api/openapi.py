@@ -15,6 +15,7 @@ from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.reports import Grouping
 from adapter.engine.schedules.ports import ReadResult
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.model.texts import ID_PATTERN, LONGEST
 from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
@@ -81,6 +82,7 @@ _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
     ("/orders", "kind"): [item.value for item in OrderKind],
     ("/set-aside", "state"): [item.value for item in FailedState],
     ("/set-aside", "kind"): [item.value for item in RowKind],
+    ("/todo", "subject"): [item.value for item in TodoSubject],
 }
 """What a parameter of the same name may be on different routes."""
 

@@ -10,7 +10,7 @@ from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.orders.operator import Decided
 from adapter.engine.orders.payments import Payment
-from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown, Todo
+from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import meant
 from adapter.model.ids import OrderId, ServicePointId
@@ -424,30 +424,6 @@ class PlanOut(Struct, kw_only=True):
         )
 
 
-class TodoOut(Struct, kw_only=True):
-    """Something that waits for people; it closes by itself. `age_s` in seconds."""
-
-    subject: str
-    id: str
-    order: str
-    priority: int
-    since: datetime
-    age_s: float
-    code: str
-    text: str
-    action: str
-
-    @classmethod
-    def of(cls, todo: Todo, *, now: datetime) -> "TodoOut":
-        return answer_from(cls, todo, age_s=max((now - todo.since).total_seconds(), 0.0))
-
-
-class TodoList(Struct, kw_only=True):
-    """The most urgent and oldest first."""
-
-    items: list[TodoOut]
-
-
 # ---------------------------------------------------------------- the routes
 
 
@@ -556,11 +532,6 @@ async def record_payment(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         ServicePointId(wanted.service_point), by=asked.actor, reference=wanted.reference
     )
     return ApiResponse(body=PaymentOut.of(paid))
-
-
-async def list_todo(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    found = await api.gateway.orders.todo(limit=limit_of(asked))
-    return ApiResponse(body=TodoList(items=[TodoOut.of(each, now=asked.now) for each in found]))
 
 
 def _order(asked: ApiRequest) -> OrderId:

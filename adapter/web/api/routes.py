@@ -19,6 +19,7 @@ from adapter.web.api import (
     registry,
     schedules,
     subscriptions,
+    todo,
     upkeep,
     visits,
 )
@@ -115,6 +116,8 @@ _EVENTS: Final = ("device", "from", "to")
 _INBOUND: Final = PREFIX + "/inbox/{message}"
 _SET_ASIDE: Final = PREFIX + "/set-aside/{row}"
 _ASIDE: Final = (Role.ADMIN, Role.SWITCH)
+_TODO: Final = PREFIX + "/todo/{entry}"
+_ACTING: Final = (Role.OPERATE, Role.SWITCH, Role.APPROVE, Role.ADMIN)
 _PAGED: Final = ("limit", "cursor")
 _ORDERS: Final = (Role.SWITCH,)
 _ORDER: Final = PREFIX + "/orders/{order}"
@@ -245,8 +248,14 @@ ROUTES: Final = (
           visits.ReplyDiscardIn, orders.ReplyOut, roles=_ORDERS),
     _post(PREFIX + "/measurements", readings.enter_readings, "Enter readings that people have",
           readings.ReadingsIn, readings.EnteredOut, roles=(Role.OPERATE,), why=(404,)),
-    _get(PREFIX + "/todo", orders.list_todo, "What waits for people, the most urgent first",
-         orders.TodoList, query=("limit",), why=(404,)),
+    _get(PREFIX + "/todo", todo.list_todo, "What waits for people, the most urgent first",
+         todo.TodoList, query=("subject", "limit")),
+    _get(_TODO, todo.get_todo, "An entry with all that wait because of the same fault",
+         todo.TodoShown, why=(404,)),
+    _post(_TODO + "/claim", todo.claim_todo, "Say who is at it",
+          _NOTE, todo.TodoShown, roles=_ACTING),
+    _post(_TODO + "/unclaim", todo.unclaim_todo, "Say that nobody is at it any more",
+          _NOTE, todo.TodoShown, roles=_ACTING, why=(404,)),
     _post(PREFIX + "/schedules", schedules.add_schedule, "Schedule a read of a group",
           schedules.ScheduleIn, schedules.ScheduleOut, roles=(Role.OPERATE,),
           status=202, why=(404,)),

@@ -76,7 +76,7 @@ class ByHand:
         """Turn the clock step by step until the command is final, by `within_s` at most."""
         for _ in range(round(within_s / STEP_S)):
             command = await self.gateway.commands.wait(command.id, timeout_s=STEP_S)
-            if command.activity.state.final:
+            if command.activity.state.rests:
                 return command
             await self.turn(STEP_S)
         raise AssertionError(f"not over after {within_s} s: {command.activity}")

@@ -202,7 +202,7 @@ async def test_two_people_close_an_unknown_outcome_and_only_then_the_registry_ch
         after = await gateway.registry.device(device)
         assert after.installed is not None
         assert not after.installed.connected
-        assert (await gateway.commands.get(unknown.id)).activity.state is S.NEEDS_PERSON
+        assert (await gateway.commands.wait(unknown.id, timeout_s=20)).activity.state is S.RESOLVED
 
 
 @pytest.mark.parametrize("backfeed", [False, True], ids=["safe", "customer generation"])

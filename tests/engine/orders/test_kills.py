@@ -265,7 +265,7 @@ class People:
         if child["state"] == "failed":
             await self._post(f"/orders/{order}/retry", {})
         command = await self._get(f"/commands/{child['command']}")
-        if command["state"] == "needs_person" and command["resolution"] is None:
+        if command["state"] == "needs_person":
             meter = self.made.simulator.world.population.find(endpoint(self.made, number))
             assert meter is not None
             wanted = command["kind"] == "remote_connect"

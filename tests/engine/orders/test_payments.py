@@ -15,7 +15,8 @@ from adapter.commands.calls import SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine import crash_points
 from adapter.engine.orders.payments import Payment
-from adapter.engine.orders.ports import OrderFilter, OrderShown, TodoSubject
+from adapter.engine.orders.ports import OrderFilter, OrderShown
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import ServicePointId

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.ports import OrderRules, OrderShown, ReplyRefused, TodoSubject
+from adapter.engine.orders.ports import OrderRules, OrderShown, ReplyRefused
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
@@ -81,7 +82,7 @@ async def test_a_lost_report_is_told_to_people_and_counts_when_it_comes_late(
         (child,) = shown.children
         assert child.fact.state is ChildState.RESPONSE_ERROR
         (todo,) = await made.orders.todo()
-        assert (todo.subject, todo.code) == (TodoSubject.ORDER, "visit_overdue")
+        assert (todo.subject, todo.code) == (TodoSubject.VISIT, "visit_overdue")
         assert "no report has come by" in todo.text
         assert "by hand" in todo.action
         assert todo.since == shown.order.state_since
@@ -234,7 +235,7 @@ async def test_a_payment_that_the_field_work_system_does_not_learn_of_is_seen_by
         paid = await made.orders.payment(place.point, by="cis", reference="p-1")
         shown = await made.until(order.id, state_is(ERROR))
         assert visit_is(FieldState.RESPONSE_ERROR)(shown)
-        todos = {todo.id: todo.text for todo in await made.orders.todo()}
+        todos = {todo.order: todo.text for todo in await made.orders.todo()}
         assert "not told to the field system: not now" in todos[order.id]
         assert paid.reconnection is not None
         assert f"cut order {order.id} is open" in todos[paid.reconnection.id]

@@ -10,8 +10,9 @@ from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.ports import OrderFilter, OrderShown, TodoSubject
+from adapter.engine.orders.ports import OrderFilter, OrderShown
 from adapter.engine.orders.requests import OrderRequest
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId, OrderId, ServicePointId

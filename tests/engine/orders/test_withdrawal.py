@@ -12,7 +12,8 @@ from adapter.commands.calls import SwitchState
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.orders.field_work import CancelRefused, FieldWorkRefused
-from adapter.engine.orders.ports import OrderShown, TodoSubject
+from adapter.engine.orders.ports import OrderShown
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId

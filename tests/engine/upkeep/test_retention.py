@@ -70,7 +70,7 @@ async def kept(folder: Path) -> AsyncIterator[Kept10]:
 
 
 async def test_messages_stay_until_their_command_has_ended_and_they_are_old(tmp_path: Path) -> None:
-    ended = {State.COMPLETED, State.DISCARDED, State.CANCELED}
+    ended = {State.COMPLETED, State.DISCARDED, State.CANCELED, State.RESOLVED}
     states = (*ended, State.NEEDS_PERSON, State.WAITING_FOR_MEASUREMENT, State.PENDING)
 
     async def said(made: Kept10, command: Command) -> InboxId:

@@ -83,10 +83,8 @@ def test_what_is_set_aside_is_listed_with_its_error_and_without_secrets(openway:
 def test_it_stands_among_the_todos(openway: Terminal) -> None:
     told = openway("todo", "list", "--json").json["items"]
     assert isinstance(told, list)
-    assert [each["code"] for each in told if each["subject"] == "set_aside"][:2] == [
-        "schedule_set_aside",
-        "communication_set_aside",
-    ]
+    codes = {each["code"] for each in told if each["subject"] == "set_aside"}
+    assert {"schedule_set_aside", "communication_set_aside"} <= codes
     assert "set-aside retry" in openway("todo", "list").out
 
 

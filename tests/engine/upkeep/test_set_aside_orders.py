@@ -7,9 +7,9 @@ import pytest
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import Change
-from adapter.engine.orders.ports import TodoSubject
 from adapter.engine.upkeep.retention import Kept
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
+from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict
 from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.settings import DropSettings
@@ -37,11 +37,10 @@ async def test_an_order_that_cannot_be_read_holds_up_no_other(tmp_path: Path) ->
         at = stage.clock.now()
     async with a_stage(tmp_path, at=at) as stage:
         row = await stage.only(RowKind.ORDER)
-        (todo,) = [
-            each for each in await stage.orders.todo() if each.subject is TodoSubject.SET_ASIDE
-        ]
+        (entry,) = await stage.gateway.upkeep.todo.list(TodoSubject.SET_ASIDE)
+        todo = entry.first
         assert (todo.id, todo.order, todo.code) == (str(row.id), one.id, "order_set_aside")
-        assert f"openway set-aside retry {row.id}" in todo.action
+        assert entry.commands[0].typed.startswith(f"openway set-aside retry {row.id} ")
         await stage.later(timedelta(hours=1))
         assert (await stage.only(RowKind.ORDER)).tries == row.tries
         broken.mend()

@@ -1,0 +1,411 @@
+"""What waits for people at a running gateway: every command that the list names is typed."""
+
+import asyncio
+import json
+import shlex
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from adapter.cli import openway as program
+from adapter.cli.output import Exit
+from adapter.commands.activity import (
+    Command,
+    CompletionEvent,
+    CompletionState,
+    Outcome,
+    Resolution,
+    State,
+    Target,
+)
+from adapter.commands.flows import CommandKind, Completion
+from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.engine.subscriptions.subscriptions import Silence
+from adapter.engine.upkeep import todo_kinds
+from adapter.engine.upkeep.set_aside import WAITS, RowKind
+from adapter.engine.upkeep.todo import Todo, TodoEntry, TodoSubject, Way
+from adapter.model.ids import DeviceId, EndpointId, EventId
+from adapter.model.values import replace
+from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.holds import SqliteHolds
+from adapter.store.subscriptions import SqliteSubscriptions
+from tests.builders import a_command, a_request, a_submission
+from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
+from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
+
+FIRST = 700_001
+WAIT_S = 60.0
+WAYS = [each for each in vars(todo_kinds).values() if isinstance(each, Way)]
+CUT = CommandKind.REMOTE_DISCONNECT
+PLANTED: dict[str, tuple[State, int, CommandKind]] = {
+    "retried": (State.COMMUNICATION_ERROR, 2, CUT),
+    "given up": (State.COMMUNICATION_ERROR, 1, CUT),
+    "followed": (State.COMPLETION_EVENT_ERROR, 1, CUT),
+    "not done": (State.NEEDS_PERSON, 1, CUT),
+    "done": (State.NEEDS_PERSON, 1, CUT),
+    "registry": (State.NEEDS_PERSON, 1, CUT),
+    "approved": (State.AWAITING_APPROVAL, 2, CUT),
+    "broken": (State.VALIDATION_ERROR, 1, CUT),
+}
+"""Name -> state, of how many meters, kind; each group has a reason of its own."""
+
+
+def planted(now: datetime) -> Iterator[Command]:
+    number = 0
+    for name, (state, count, kind) in PLANTED.items():
+        for _ in range(count):
+            number += 1
+            device = f"M{FIRST + number}"
+            command = a_command(
+                number,
+                request=a_request(kind, device, reference=name, requester=f"cis {name}"),
+                communications=(),
+                state=state,
+                reason=name,
+                waits_since=now,
+                hold_until=now + timedelta(days=1),
+            )
+            event = CompletionEvent(
+                id=EventId(f"{command.id}:{Completion.DISCONNECT_DEVICE}"),
+                kind=Completion.DISCONNECT_DEVICE,
+                at=now,
+                state=CompletionState.ERROR,
+            )
+            late = name in ("followed", "registry")
+            activity = replace(
+                command.activity,
+                created_at=now - timedelta(hours=1),
+                effective_at=now - timedelta(hours=1),
+                expires_at=now + timedelta(days=1),
+                outcome=Outcome.UNKNOWN if state is State.NEEDS_PERSON else None,
+                violations=(f"{device}: something ({name})",)
+                if state is State.VALIDATION_ERROR
+                else (),
+                completions=(event,) if late else (),
+                resolution=Resolution(done=True, operator="ann", approver="bob", at=now)
+                if name == "registry"
+                else None,
+            )
+            target = Target(device=DeviceId(device), endpoint=EndpointId(f"E-{device}"))
+            yield replace(command, activity=activity, targets=(target,))
+
+
+class NobodyHere(BaseHTTPRequestHandler):
+    """A requester's system that takes no reply."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+async def fill(folder: Path) -> None:
+    """A store of which a gateway has run before, with one of everything that rows can wait for."""
+    now = datetime.now(UTC)
+    store = SqliteStore(folder / "gateway.db", now=lambda: datetime.now(UTC))
+    await store.open()
+    for number, command in enumerate(planted(now), 1):
+        await store.submit([a_submission(number, command=command)])
+    for kind, row in ((RowKind.EVENT, "7"), (RowKind.EVENT, "8"), (RowKind.SUBSCRIPTION, "data")):
+        for _ in range(len(WAITS) + 1):
+            await store.set_aside.fail(kind, row, ValueError("bad"))
+    hold = Hold(reason=HoldReason.OLDER_STORE, since=now, text="the store may be an older copy")
+    await SqliteHolds(store.database).put_hold(hold, audit=(), publications=())
+    silence = Silence(watched=now - timedelta(days=9), allowed_s=60.0, alarm=now)
+    await SqliteSubscriptions(store.database).put_silence(silence)
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("todo")
+    (folder / "gateway.key").write_text("k" * 64, encoding="utf-8")
+    (folder / "gateway.key").chmod(0o600)
+    asyncio.run(fill(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), NobodyHere) as requester:
+        threading.Thread(target=requester.serve_forever, daemon=True).start()
+        (folder / "reply-keys").write_text("whsec_" + "A" * 44, encoding="utf-8")
+        replies = f'url = "http://127.0.0.1:{requester.server_port}/"\nkeys_file = "reply-keys"\n'
+        more = f"[subscriptions]\nsilence_s = 60.0\n[replies]\n{replies}"
+        with serving(folder, more=more) as running:
+            yield running
+        requester.shutdown()
+
+
+@pytest.fixture
+def openway(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Terminal:
+    monkeypatch.setenv("OPENWAY_CONFIG", str(service.devices_file.parent / "openway.toml"))
+    terminal = Terminal(capsys, monkeypatch, service.api_url)
+    assert terminal.as_(ADMIN)("devices", "import", str(service.devices_file)).code == Exit.OK
+    return terminal
+
+
+def entries(openway: Terminal, subject: TodoSubject) -> list[dict[str, Any]]:
+    found = openway("todo", "list", "--subject", subject, "--limit", "500", "--json").json["items"]
+    assert isinstance(found, list)
+    return found
+
+
+def the(openway: Terminal, subject: TodoSubject, text: str) -> dict[str, Any]:
+    """The entry whose reason has the text."""
+    (found,) = [each for each in entries(openway, subject) if text in each["text"]]
+    return found
+
+
+def until(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def typed(openway: Terminal, entry: dict[str, Any], number: int, *, may_fail: bool = False) -> None:
+    """The command line of the entry, word for word."""
+    name, *words = shlex.split(entry["commands"][number]["typed"])
+    assert name == "openway"
+    done = openway(*words)
+    assert done.code in (Exit.OK, *((Exit.WITHOUT_SUCCESS,) if may_fail else ())), done.err
+
+
+def gone(openway: Terminal, subject: TodoSubject, text: str) -> bool:
+    return not any(text in each["text"] for each in entries(openway, subject))
+
+
+def states(openway: Terminal, reference: str) -> set[str]:
+    listed = openway("command", "list", "--limit", "500", "--json").json["items"]
+    assert isinstance(listed, list)
+    return {str(each["state"]) for each in listed if each["reference"] == reference}
+
+
+def test_what_holds_switch_orders_comes_first_and_is_confirmed_as_it_says(
+    openway: Terminal,
+) -> None:
+    listed = openway("todo", "list", "--json").json["items"]
+    assert isinstance(listed, list)
+    assert listed[0]["id"] == "switch_hold.older_store"
+    typed(openway, listed[0], 0)
+    assert entries(openway, TodoSubject.SWITCH_HOLD) == []
+
+
+def test_commands_are_tried_again_and_given_up_as_it_says(openway: Terminal) -> None:
+    openway.as_(OPERATOR)
+    retried = the(openway, TodoSubject.COMMAND, ": retried")
+    assert retried["count"] == 2
+    typed(openway, retried, 0)
+    assert gone(openway, TodoSubject.COMMAND, ": retried")
+    typed(openway, the(openway, TodoSubject.COMMAND, ": given up"), 1)
+    assert states(openway, "given up") == {"discarded"}
+    typed(openway, the(openway, TodoSubject.COMMAND, "something (broken)"), 0)
+    assert gone(openway, TodoSubject.COMMAND, "something (broken)")
+
+
+def test_two_people_approve_and_resolve_as_it_says(openway: Terminal) -> None:
+    approved = the(openway, TodoSubject.COMMAND, "cis approved")
+    assert (approved["count"], approved["takes_two"]) == (2, True)
+    typed(openway.as_(APPROVER), approved, 0)
+    assert gone(openway, TodoSubject.COMMAND, "cis approved")
+    openway.as_(OPERATOR, APPROVER)
+    not_done = the(openway, TodoSubject.COMMAND, ": not done")
+    assert [each["people"] for each in not_done["commands"]] == [1, 2, 2]
+    typed(openway, not_done, 0, may_fail=True)
+    typed(openway, not_done, 1)
+    assert states(openway, "not done") == {"resolved"}
+    typed(openway, the(openway, TodoSubject.COMMAND, ": done"), 2)
+    until(lambda: states(openway, "done") == {"resolved"})
+    device = openway("command", "list", "--state", "resolved", "--json")
+    assert "resolved" in device.out
+
+
+def test_the_registry_follows_as_it_says(openway: Terminal) -> None:
+    openway.as_(OPERATOR)
+    typed(openway, the(openway, TodoSubject.COMMAND, ": followed"), 0)
+    until(lambda: states(openway, "followed") == {"completed"})
+    typed(openway, the(openway, TodoSubject.COMMAND, ": registry"), 0)
+    until(lambda: states(openway, "registry") == {"resolved"})
+
+
+def test_rows_that_were_set_aside_are_put_back_and_given_up_as_it_says(openway: Terminal) -> None:
+    events, data = entries(openway, TodoSubject.SET_ASIDE)
+    assert (events["count"], len(events["commands"]), len(data["commands"])) == (2, 2, 1)
+    typed(openway, data, 0)
+    typed(openway, events, 1)
+    assert entries(openway, TodoSubject.SET_ASIDE) == []
+
+
+def post(service: Service, path: str, body: bytes) -> int:
+    headers = {"Content-Type": "text/xml; charset=utf-8"}
+    request = urllib.request.Request(f"{service.listener_url}/openway/{path}", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_messages_in_quarantine_are_judged_again_and_dropped_as_it_says(
+    service: Service, openway: Terminal
+) -> None:
+    for _ in range(3):
+        post(service, "data", b"<no-envelope/>")
+    entry = the(openway, TodoSubject.MESSAGE, "no-envelope")
+    typed(openway, entry, 0, may_fail=True)
+    typed(openway, the(openway, TodoSubject.MESSAGE, "no-envelope"), 1)
+    assert entries(openway, TodoSubject.MESSAGE) == []
+
+
+def test_error_records_are_processed_again_and_closed_as_it_says(
+    service: Service, openway: Terminal
+) -> None:
+    assert post(service, "data", data_arrived(read_data("stranger-1", [1, 2]))) == 200
+    until(lambda: bool(entries(openway, TodoSubject.ERROR_RECORD)))
+    (entry,) = entries(openway, TodoSubject.ERROR_RECORD)
+    typed(openway, entry, 0)
+    typed(openway, entry, 1)
+    assert entries(openway, TodoSubject.ERROR_RECORD) == []
+
+
+def test_events_that_no_table_knows_are_looked_at_again_as_it_says(
+    service: Service, openway: Terminal
+) -> None:
+    devices = json.loads(service.devices_file.read_bytes())["devices"]
+    log = event_log(meter_event("Nobody Knows This"))
+    body = data_arrived(read_data(str(devices[0]["endpoint"]), [1], log=log))
+    assert post(service, "data", body) == 200
+    until(lambda: bool(entries(openway, TodoSubject.UNKNOWN_EVENT)))
+    typed(openway, the(openway, TodoSubject.UNKNOWN_EVENT, "Nobody Knows This"), 0)
+
+
+def test_a_silent_head_end_is_asked_as_it_says(openway: Terminal) -> None:
+    silent = entries(openway, TodoSubject.SILENCE)
+    for entry in silent:
+        typed(openway, entry, 0)
+
+
+def submitted(openway: Terminal, kind: str, point: str) -> str:
+    made = openway("order", "submit", kind, point, "--reference", f"{kind}-{point}", "--json")
+    assert made.code == Exit.OK, made.err
+    return str(made.json["id"])
+
+
+def test_orders_and_visits_are_tried_again_and_closed_as_it_says(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    openway.as_(OPERATOR)
+    for number in range(3):
+        submitted(openway, "cut", f"nowhere-{number}")
+    until(lambda: [e["count"] for e in entries(openway, TodoSubject.ORDER)] == [3])
+    (entry,) = entries(openway, TodoSubject.ORDER)
+    typed(openway, entry, 0)
+    until(lambda: [e["count"] for e in entries(openway, TodoSubject.ORDER)] == [3])
+    (entry,) = entries(openway, TodoSubject.ORDER)
+    typed(openway, entry, 1)
+    until(lambda: entries(openway, TodoSubject.ORDER) == [])
+
+    place = {
+        "devices": [{"id": name, "serial": name} for name in ("HAND-1", "HAND-2")],
+        "service_points": [{"id": "SP-HAND-1"}, {"id": "SP-HAND-2"}],
+        "installs": [
+            {
+                "device": f"HAND-{number}",
+                "service_point": f"SP-HAND-{number}",
+                "installed_at": "2024-01-01T00:00:00Z",
+                "status": "ManualOn",
+            }
+            for number in (1, 2)
+        ],
+    }
+    file = tmp_path / "manual.json"
+    file.write_text(json.dumps(place))
+    assert openway.as_(ADMIN)("devices", "import", str(file)).code == Exit.OK
+    openway.as_(OPERATOR)
+    for number in (1, 2):
+        submitted(openway, "disable", f"SP-HAND-{number}")
+    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 2)
+    (entry,) = entries(openway, TodoSubject.VISIT)
+    assert [each["typed"].split()[2] for each in entry["commands"]] == [
+        "retry",
+        "complete-visit",
+        "cancel-visit",
+    ]
+    typed(openway, entry, 0)
+    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 2)
+    (entry,) = entries(openway, TodoSubject.VISIT)
+    typed(openway, entry, 1)
+    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 1)
+    (entry,) = entries(openway, TodoSubject.VISIT)
+    typed(openway, entry, 2)
+    until(lambda: entries(openway, TodoSubject.VISIT) == [])
+
+
+def test_replies_that_were_refused_are_sent_again_and_given_up_as_it_says(
+    openway: Terminal,
+) -> None:
+    openway.as_(OPERATOR)
+    submitted(openway, "cut", "nowhere-replies")
+    until(lambda: bool(entries(openway, TodoSubject.REPLY)))
+    typed(openway, entries(openway, TodoSubject.REPLY)[0], 0)
+    until(lambda: bool(entries(openway, TodoSubject.REPLY)))
+    before = sum(each["count"] for each in entries(openway, TodoSubject.REPLY))
+    typed(openway, entries(openway, TodoSubject.REPLY)[0], 1)
+    assert sum(each["count"] for each in entries(openway, TodoSubject.REPLY)) < before
+
+
+def test_an_entry_is_claimed_by_one_person_at_a_time(openway: Terminal) -> None:
+    openway.as_(OPERATOR)
+    submitted(openway, "cut", "nowhere-claimed")
+    until(lambda: bool(entries(openway, TodoSubject.ORDER)))
+    (entry,) = entries(openway, TodoSubject.ORDER)
+    claimed = openway("todo", "claim", entry["id"], "--json").json["entry"]
+    assert isinstance(claimed, dict)
+    assert claimed["claimed_by"] == "ann"
+    assert openway.as_(ADMIN)("todo", "claim", entry["id"]).code == Exit.CONFLICT
+    assert "ann" in openway("todo", "list", "--subject", "order").out
+    assert "openway order retry" in openway("todo", "show", entry["id"]).out
+    assert openway("todo", "unclaim", entry["id"]).code == Exit.OK
+    assert openway("todo", "claim", entry["id"]).code == Exit.OK
+    audit = openway("audit", "list", "--limit", "500", "--json").json["items"]
+    assert isinstance(audit, list)
+    noted = [each for each in audit if each["subject"] == f"todo:{entry['id']}"]
+    assert [(each["actor"], each["action"]) for each in noted] == [
+        ("ann", "TodoClaimed"),
+        ("root", "TodoUnclaimed"),
+        ("root", "TodoClaimed"),
+    ]
+    assert openway("todo", "show", "nothing").code == Exit.NOT_FOUND
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.typed)
+def test_every_way_is_a_command_line_of_this_program(way: Way) -> None:
+    todo = Todo(
+        subject=TodoSubject.ORDER,
+        id="1",
+        order="1",
+        device="M-1",
+        since=datetime.now(UTC),
+        code="x",
+        text="x",
+        ways=(way,),
+    )
+    (made,) = TodoEntry(id="x", todos=(todo, replace(todo, id="2"))).commands
+    name, *words = shlex.split(made.typed)
+    assert name == "openway"
+    group: click.Command = program
+    context = click.Context(program)
+    while isinstance(group, click.Group):
+        found = group.get_command(context, words.pop(0))
+        assert found is not None, made.typed
+        group = found
+    group.make_context("x", words)  # raises UsageError for what cannot be typed so
