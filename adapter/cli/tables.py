@@ -344,6 +344,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "values": values,
         "events": events,
         "publications": _of_commands("What is offered to sinks", "publications"),
+        "signals": _of_commands("What is said, once when it matters", "signals", code_first=False),
         "commands": commands,
         "routes": _of_rest("Routes of the REST interface", "routes"),
         "roles": _of_rest("Roles of a key", "roles"),

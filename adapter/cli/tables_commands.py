@@ -59,6 +59,7 @@ def publications() -> Lines:
     """Every type of event that is offered to sinks. What varies in a type is in angle brackets."""
     from adapter.commands.activity import FINAL, TO_DO, State
     from adapter.commands.flows import Completion
+    from adapter.engine.upkeep.signals import SIGNALS
     from adapter.orders.events import ReplyKind
     from adapter.orders.order import OrderState
 
@@ -66,7 +67,11 @@ def publications() -> Lines:
     asks = _or(state.value for state in State if state in TO_DO - {State.NEEDS_PERSON})
     changes = _or(each.value for each in Completion)
     command = "the command as REST gives it, and text"
-    rows = (
+    said = tuple(
+        (row.event, row.when, "members of the log line") for row in SIGNALS.values() if not row.told
+    )
+    rows: tuple[tuple[str, str, str], ...] = (
+        *said,
         ("command.received", "the rules let it in", command),
         ("command.to_do.<state>", f"a person is asked for something: {asks}", command),
         ("command.<state>", f"it has ended: {ends}", command),
@@ -125,6 +130,26 @@ def publications() -> Lines:
     return (
         ("type", "when", "members of data"),
         *((f"openway.{name}", when, data) for name, when, data in rows),
+    )
+
+
+def signals() -> Lines:
+    """What is said as a log line, a count and an event; and where it waits for people."""
+    from adapter.engine.upkeep.signals import SIGNALS
+
+    return (
+        ("when", "log line", "severity", "count `openway_signals_total`", "event", "to do"),
+        *(
+            (
+                row.when,
+                f"`{row.log}`",
+                row.severity.value,
+                f'`signal="{signal}"`',
+                f"`openway.{row.event}`",
+                f"`{row.todo}`" if row.todo is not None else "",
+            )
+            for signal, row in SIGNALS.items()
+        ),
     )
 
 

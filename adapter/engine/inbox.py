@@ -16,6 +16,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.signals import Signal, Signals, say_quarantined
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import InboxId
 
@@ -49,8 +50,10 @@ class Inbox:
         identity: CallbackIdentity,
         runner: Runner,
         judge: Callable[[Received], Awaitable[bool]],
+        signals: Signals,
     ) -> None:
         self._store = store
+        self._signals = signals
         self._identity = identity
         self._runner = runner
         self._judge = judge
@@ -72,10 +75,18 @@ class Inbox:
     async def receive(self, received: Received) -> InboxId:
         """Store one message, a refused one with its audit entry."""
         (made,) = await self._store.receive([received])
+        if received.state is InboxState.QUARANTINED:
+            self._say_refused(received)
         if received.communication is not None:
             self.addressed_came()
         self._runner.poke("correlate")
         return made
+
+    def _say_refused(self, received: Received) -> None:
+        say_quarantined(self._signals, received.operation, received.reason, received.remote)
+        if received.rejection is not None and received.rejection.stranger:
+            remote = received.remote
+            self._signals.tell(Signal.KEY_REFUSED, remote, remote=remote, server="listener")
 
     async def bound_quarantine(self, most_bytes: int) -> int:
         """Remove the oldest of what may be removed past so many bytes, see `Store`. How many bytes;

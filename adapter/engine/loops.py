@@ -1,5 +1,10 @@
 """What the gateway does by itself, each in a loop of its own."""
 
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from adapter import __version__
 from adapter.engine.commands.workers import CommandWorkers
 from adapter.engine.events.events import DeviceEvents
 from adapter.engine.inbox import Inbox
@@ -9,7 +14,11 @@ from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.schedules.schedules import Schedules
 from adapter.engine.subscriptions.subscriptions import Subscriptions
+from adapter.engine.upkeep.signals import Signal
 from adapter.engine.upkeep.upkeep import Upkeep
+from adapter.errors import StoreFailed
+
+_LAST_WORD_S: Final = 2.0
 
 
 class Loops:
@@ -51,6 +60,7 @@ class Loops:
         runner.add("schedules", schedules.once)
         runner.add("subscriptions", subscriptions.once)
         runner.add("retention", upkeep.retention.once)
+        runner.add("signals", upkeep.signals.once)
         for name, once in orders.loops.items():
             runner.add(name, once)
 
@@ -63,16 +73,28 @@ class Loops:
         await self._registry.start()
         if background:
             self._workers.at_once.on = True
+            self._upkeep.signals.tell(Signal.STARTED, version=__version__)
             self.runner.start()
 
     async def stop(self) -> None:
-        self._workers.at_once.on = False
+        ran, self._workers.at_once.on = self._workers.at_once.on, False
         await self.runner.stop()
         await self._workers.dispatcher.settle()
         await self._intake.stop()
         await self._upkeep.clock_watch.stop()
+        if ran:
+            with suppress(StoreFailed, TimeoutError):
+                await self._say_stopped()
         if self._upkeep.witness is not None:
             await self._upkeep.witness.stop()
+
+    async def _say_stopped(self) -> None:
+        """And have sinks hear it, where they take it soon."""
+        self._upkeep.signals.tell(Signal.STOPPED, version=__version__)
+        await self._upkeep.signals.once()
+        async with asyncio.timeout(_LAST_WORD_S):
+            while await self._workers.publisher.once():
+                pass
 
     async def drain(self) -> None:
         await self._upkeep.clock_watch.once()

@@ -65,10 +65,10 @@ class Backoff:
     def concurrency(self) -> int:
         return max(1, int(self._concurrency))
 
-    def pushed_back(self, now: float, *, admitted_at: float) -> None:
-        """Calls that were already under way at the last cut do not cut again."""
+    def pushed_back(self, now: float, *, admitted_at: float) -> bool:
+        """Whether it was cut: calls that were under way at the last cut do not cut again."""
         if admitted_at <= self._cut_at:
-            return
+            return False
         again = admitted_at <= self.paused_until + self._pause_s
         self._pause_s = (
             min(self._pause_s * 2, self._settings.pushback_longest_s)
@@ -78,6 +78,7 @@ class Backoff:
         self._concurrency = max(1.0, self._concurrency / 2)
         self._cut_at = now
         self.paused_until = now + self._pause_s
+        return True
 
     def succeeded(self) -> None:
         self._concurrency = min(
@@ -92,6 +93,7 @@ class Breaker:
         self._settings = settings
         self._not_sent = 0
         self._unknown = 0
+        self._failures = 0
         self._open_s = settings.breaker_open_s
         self._open_until: float | None = None
         self._probing = False
@@ -99,6 +101,11 @@ class Breaker:
     @property
     def open(self) -> bool:
         return self._open_until is not None
+
+    @property
+    def failures(self) -> int:
+        """Calls in a row without an answer, whether they left or not."""
+        return self._failures
 
     def denied(self, now: float) -> Denied | None:
         if self._open_until is None:
@@ -117,12 +124,13 @@ class Breaker:
         return self._probing
 
     def answered(self) -> None:
-        self._not_sent = self._unknown = 0
+        self._not_sent = self._unknown = self._failures = 0
         self._open_until = None
         self._probing = False
         self._open_s = self._settings.breaker_open_s
 
     def failed(self, now: float, *, sent: bool, probe: bool) -> None:
+        self._failures += 1
         if sent:
             self._unknown += 1
             self._not_sent = 0

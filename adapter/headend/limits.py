@@ -9,11 +9,12 @@ Time is a monotonic clock handed in; only `admit` uses the event loop's timers, 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from adapter.commands.flows import Operation, Priority
 from adapter.errors import NotSent, OutcomeUnknown, Refused
@@ -26,9 +27,25 @@ Limited: TypeAlias = Operation | SubscriptionOperation
 """What is called within the limits; subscription calls have no limits of their own."""
 
 
+class HeadEndNews(StrEnum):
+    """What changed about whether the head end answers; named as the signals are."""
+
+    LOST = "head_end_lost"
+    BACK = "head_end_back"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_CLOSED = "breaker_closed"
+    PUSHED_BACK = "pushed_back"
+
+
+_LOST_AFTER: Final = 3
+"""Calls in a row without an answer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsState:
-    """For metrics and people."""
+    """For metrics and people. `lost`: the last calls had no answer."""
+
+    lost: bool
 
     in_flight: int
     waiting: int
@@ -137,9 +154,12 @@ class Limits:
         self._waiting = 0
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
+        self.told: Callable[[HeadEndNews, Mapping[str, object]], None] = lambda news, fields: None
 
     def state(self) -> LimitsState:
         return LimitsState(
+            lost=self._lost,
             in_flight=self._in_flight,
             waiting=self._waiting,
             concurrency=self._backoff.concurrency,
@@ -189,14 +209,31 @@ class Limits:
                     place.result().release()
 
     def answered(self, admission: Admission, fault: str) -> None:
+        opened = self._breaker.open
         self._breaker.answered()
+        if opened:
+            self.told(HeadEndNews.BREAKER_CLOSED, {})
+        if self._lost:
+            self._lost = False
+            self.told(HeadEndNews.BACK, {})
         if fault in PUSHBACK_FAULTS:
-            self._backoff.pushed_back(self._clock(), admitted_at=admission.admitted_at)
+            if self._backoff.pushed_back(self._clock(), admitted_at=admission.admitted_at):
+                state = self.state()
+                pause = round(state.paused_for_s, 1)
+                told = {"fault": fault, "concurrency": state.concurrency, "pause_s": pause}
+                self.told(HeadEndNews.PUSHED_BACK, told)
         elif not fault:
             self._backoff.succeeded()
 
     def failed(self, admission: Admission, *, sent: bool) -> None:
+        opened = self._breaker.open
         self._breaker.failed(self._clock(), sent=sent, probe=admission.probe)
+        failures = self._breaker.failures
+        if not self._lost and failures >= _LOST_AFTER:
+            self._lost = True
+            self.told(HeadEndNews.LOST, {"failures": failures, "sent": sent})
+        if self._breaker.open and not opened:
+            self.told(HeadEndNews.BREAKER_OPENED, {"failures": failures})
 
     def released(self, admission: Admission, *, told: bool) -> None:
         self._in_flight -= 1

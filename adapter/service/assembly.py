@@ -36,6 +36,7 @@ from adapter.engine.subscriptions.subscriptions import (
 )
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.signals import Signal, Signals, say_set_aside
 from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.upkeep import Upkeep
 from adapter.engine.upkeep.witness import Witness, WitnessPolicy
@@ -145,6 +146,7 @@ def connect(
         clock_policy=clock_policy,
         witness=witness,
     )
+    client.limits.told = lambda news, fields: gateway.upkeep.signals.tell(Signal(news), **fields)
     return Core(
         store=store,
         codec=codec,
@@ -180,7 +182,9 @@ def assemble(
     registry. What is None is what serves without it."""
     settings, runner, database = settings or CommandSettings(), Runner(), store.database
     hold_store, order_store = SqliteHolds(database), SqliteOrders(database)
-    holds = SwitchHolds(hold_store, clock)
+    signals = Signals(clock, store)
+    store.set_aside.given_up = lambda row: say_set_aside(signals, row)
+    holds = SwitchHolds(hold_store, clock, signals)
     watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
     payloads.intake.paused = lambda: holds.doubts_clock
     devices, order_sink = devices or StoreRegistry(store), OrderSink(order_store, clock)
@@ -197,6 +201,7 @@ def assemble(
         messages=messages or MessageLog(store, clock),
         sinks=(*sinks, order_sink),
         runner=runner,
+        signals=signals,
         entropy=entropy,
         moved=lambda command: order_sink.moved(command),
     )
@@ -210,6 +215,7 @@ def assemble(
         registry=registry,
         holds=holds,
         runner=runner,
+        signals=signals,
         field_work=parts.field_work or Outgoing(),
         requester=parts.requester or PublishedReplies(store),
         measurements=parts.measurements or StoredMeasurements(payloads.data, order_store),
@@ -227,6 +233,7 @@ def assemble(
         clock,
         subscriptions or UpkeepSettings(silence=None),
         paused=lambda: holds.doubts_clock,
+        signals=signals,
     )
     keeping = Upkeep(
         store,
@@ -239,11 +246,12 @@ def assemble(
             paused=lambda: holds.doubts_clock,
         ),
         todo=Todos(SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions)),
+        signals=signals,
         registry=registry,
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )
-    inbox = Inbox(store, identity, runner, workers.correlator.take)
+    inbox = Inbox(store, identity, runner, workers.correlator.take, signals)
     loops = Loops(
         runner,
         workers=workers,

@@ -154,7 +154,9 @@ def openway(
 
 
 def entries(openway: Terminal, subject: TodoSubject) -> list[dict[str, Any]]:
-    found = openway("todo", "list", "--subject", subject, "--limit", "500", "--json").json["items"]
+    found = openway("todo", "list", "--subject", subject.value, "--limit", "500", "--json").json[
+        "items"
+    ]
     assert isinstance(found, list)
     return found
 

@@ -18,6 +18,7 @@ from adapter.cli import openway
 from adapter.cli.tables_commands import publications
 from adapter.demo.city import CityReport
 from adapter.engine.readings.reports import EventRow, ValueRow
+from adapter.engine.upkeep.signals import SIGNALS
 from adapter.export import columns
 from adapter.web.api.openapi import document
 
@@ -59,6 +60,9 @@ def event_types() -> Iterator[str]:
         words = {each.arg: each.value for each in call.keywords}
         if isinstance(data := words["data"], ast.Dict):
             yield line("event", text_of(words["type"]), sorted(map(text_of, data.keys)))
+    for row in SIGNALS.values():
+        if not row.told:
+            yield line("event", f"openway.{row.event}", ())
     for call in calls("Publish"):
         name = next(each.value for each in call.keywords if each.arg == "name")
         yield line("event", f"openway.command.{text_of(name)}", ())

@@ -20,6 +20,7 @@ from adapter.engine.listing import Listing
 from adapter.engine.readings.incomplete import incomplete
 from adapter.engine.readings.ports import Blocks, MeasurementStore
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.signals import say_command_waits
 from adapter.errors import Conflict, Forbidden, NotFound
 from adapter.model.ids import CommandId, EndpointId
 
@@ -50,9 +51,11 @@ class Commands:
         `validation_error`, from where it can be retried.
         """
         made = await self._workers.submitter.submit(request, actor=actor)
+        found = await self.get(made.id)
         if made.new:
             self._workers.publish()
-        return await self.get(made.id)
+            say_command_waits(self._workers.signals, found)
+        return found
 
     # ------------------------------------------------------------ look
 

@@ -34,6 +34,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.signals import Signals, say_quarantined
 from adapter.errors import Conflict, StoreFailed, WireError
 from adapter.model.bounds import GIB
 from adapter.model.ids import CommunicationId, RequestToken
@@ -116,7 +117,9 @@ class Correlator:
         at_once: AtOnce,
         to_intake: Callable[[], None],
         parking: ParkingPolicy | None = None,
+        signals: Signals | None = None,
     ) -> None:
+        self._signals = signals or Signals(clock)
         self._store = store
         self._applier = applier
         self._clock = clock
@@ -332,6 +335,7 @@ class Correlator:
         moved = await self._store.bound_parked(most - part)
         if moved:
             log.warning("parked_full_oldest_quarantined", extra={"rows": moved})
+            say_quarantined(self._signals, "", "too many callbacks that nobody knows")
 
     async def _bound_quarantine(self) -> None:
         """The same of what those in quarantine cost whose token nobody knows."""
@@ -519,6 +523,7 @@ class Correlator:
                 ),
             )
             log.warning("message_quarantined", extra={"inbox": row.id, "reason": reason})
+            say_quarantined(self._signals, row.operation, reason, row.remote)
         await self._store.save([Change(inbox=(done,), audit=audit)])
 
 

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, PublicationRow, Sink, Store
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.errors import StoreFailed
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ _Refused: TypeAlias = tuple[PublicationRow, Exception]
 class Publisher:
     """Offers each sink the publications that it has not confirmed."""
 
-    def __init__(self, store: Store, clock: Clock, sinks: Sequence[Sink]) -> None:
+    def __init__(self, store: Store, clock: Clock, sinks: Sequence[Sink], signals: Signals) -> None:
+        self._signals = signals
         self._store = store
         self._set_aside = store.set_aside
         self._clock = clock
@@ -78,6 +80,9 @@ class Publisher:
         if not sent:
             asked.not_before_s = self._clock.elapsed_s() + _PAUSE_S
         log.warning("sink_failed", extra={"sink": sink.name, "error": repr(error)})
+        if asked.failed > 1:
+            words = {"receiver": sink.name, "reason": type(error).__name__}
+            self._signals.tell(Signal.UNDELIVERED, sink.name, **words)
         return sent
 
     async def _one_by_one(

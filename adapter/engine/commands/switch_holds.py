@@ -4,7 +4,6 @@ A held order is not lost and not failed: it stays where it is until the last rea
 reason goes by itself, where what it is about has been settled, or when a person says so.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +12,9 @@ from typing import Final, Protocol
 
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import AuditNote, Clock, Publication
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.errors import InvalidRequest, NotFound
 from adapter.model.ids import EventId
-
-log = logging.getLogger(__name__)
 
 _MOST_TEXT: Final = 500
 
@@ -99,8 +97,11 @@ class SwitchHolds:
     outside the store knows of it, and nothing may leave.
     """
 
-    def __init__(self, store: HoldStore | None, clock: Clock) -> None:
+    def __init__(
+        self, store: HoldStore | None, clock: Clock, signals: Signals | None = None
+    ) -> None:
         self._store = store
+        self._signals = signals or Signals(clock)
         self._clock = clock
         self._holds: dict[HoldReason, Hold] = {}
         self.doubt: Callable[[], bool] = lambda: False
@@ -136,7 +137,9 @@ class SwitchHolds:
         if known == hold:
             return
         self._holds[hold.reason] = hold
-        log.critical("switch_orders_held", extra={"hold": hold.reason, "reason": hold.text})
+        clock = hold.reason is HoldReason.CLOCK
+        signal = Signal.CLOCK_DOUBTED if clock else Signal.SWITCH_ORDERS_HELD
+        self._signals.tell(signal, hold=hold.reason, reason=hold.text)
         if self._store is None:
             return
         note = _note("gateway", "SwitchOrdersHeld", hold.reason, {"reason": hold.text})
@@ -160,9 +163,8 @@ class SwitchHolds:
             )
         self._holds.pop(reason, None)
         left = ", ".join(self._holds)
-        log.warning(
-            "switch_orders_released",
-            extra={"hold": reason, "by": by, "reason": why, "still_held_for": left},
+        self._signals.tell(
+            Signal.SWITCH_ORDERS_RELEASED, hold=reason, by=by, reason=why, still_held_for=left
         )
         self.lifted()
 

@@ -22,6 +22,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.ports import MeasurementStore
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.signals import Signals, say_command_waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class CommandWorkers:
     watchers: Watchers
     at_once: AtOnce
     publish: Callable[[], None]
+    signals: Signals
 
 
 def connect_workers(
@@ -54,12 +56,13 @@ def connect_workers(
     messages: MessageLog,
     sinks: Sequence[Sink],
     runner: Runner,
+    signals: Signals | None = None,
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
     moved: Callable[[Command], None] = lambda command: None,
 ) -> CommandWorkers:
     """`entropy` gives the random 80 bits of a command's id. `moved` is called with every command
     that was saved: a hint, never needed for truth."""
-    dispatch = settings.dispatch
+    dispatch, signals = settings.dispatch, signals or Signals(clock)
     watchers = Watchers()
 
     def publish() -> None:
@@ -69,6 +72,7 @@ def connect_workers(
         monitor.changed(command)
         watchers.changed(command)
         moved(command)
+        say_command_waits(signals, command)
         if told:
             publish()
 
@@ -101,10 +105,12 @@ def connect_workers(
             at_once,
             to_intake=lambda: runner.poke("intake"),
             parking=settings.parking,
+            signals=signals,
         ),
-        publisher=Publisher(store, clock, sinks),
+        publisher=Publisher(store, clock, sinks, signals),
         messages=messages,
         watchers=watchers,
         at_once=at_once,
         publish=publish,
+        signals=signals,
     )

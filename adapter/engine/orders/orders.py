@@ -43,6 +43,7 @@ from adapter.engine.runner import Once, Runner
 from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.engine.upkeep.todo import Todo
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
@@ -53,7 +54,7 @@ from adapter.orders.changes import TIMES, check_names
 from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import WorkCanceled, WorkReported
-from adapter.orders.order import ServiceOrder, View, parent_of
+from adapter.orders.order import ERROR_STATES, ServiceOrder, View, parent_of
 from adapter.orders.plan import Assumptions, OrderPlan, make_plan
 
 _LOOPS: Final = ("orders", "field", "replies")
@@ -79,6 +80,7 @@ class Orders:
         registry: Registry,
         holds: SwitchHolds,
         runner: Runner,
+        signals: Signals,
         field_work: FieldWork,
         requester: Requester,
         measurements: FinalMeasurements,
@@ -92,6 +94,7 @@ class Orders:
         self._command_store = command_store
         self._holds = holds
         self._runner = runner
+        self._signals = signals
         self._clock = clock
         self._ids = SortableIds(entropy)
         self.rules = rules or OrderRules()
@@ -132,8 +135,10 @@ class Orders:
         self._runner.poke(*_LOOPS)
 
     def _saved(self, change: OrderChange) -> None:
-        """What may be due by it."""
+        """What may be due by it; what people have to hear of."""
         case = change.case
+        if case.order.state in ERROR_STATES:
+            self._say_in_error(case.order)
         woken = case.order.final or (case.wake is not None and case.wake <= self._clock.now())
         others = change.supersedes or change.opens or change.awaits or case.blocked_by
         orders, field, replies = _LOOPS
@@ -143,6 +148,18 @@ class Orders:
             self._runner.poke(field)
         if change.replies:
             self._runner.poke(replies)
+
+    def _say_in_error(self, order: ServiceOrder) -> None:
+        since = order.state_since or order.created_at
+        problem = order.problem
+        self._signals.tell(
+            Signal.ORDER_IN_ERROR,
+            f"{order.id} {since.isoformat()}",
+            order=order.id,
+            kind=order.kind,
+            state=order.state,
+            problem="" if problem is None else problem.code,
+        )
 
     async def drain(self) -> int:
         """Work everything of orders that is due now, in a fixed order. Returns how much."""

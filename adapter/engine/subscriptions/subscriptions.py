@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import AuditNote, Clock, Publication
 from adapter.engine.upkeep.set_aside import RowKind, SetAside
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.errors import HeadEndError, Refused
 from adapter.model.ids import EventId
 from adapter.subscriptions.reconcile import (
@@ -116,7 +117,9 @@ class Subscriptions:
         settings: UpkeepSettings,
         *,
         paused: Callable[[], bool] = lambda: False,
+        signals: Signals | None = None,
     ) -> None:
+        self._signals = signals or Signals(clock)
         self._store = store
         self._head_end = head_end
         self._clock = clock
@@ -242,6 +245,9 @@ class Subscriptions:
         if (after.alarm is None) is not (before.alarm is None):
             told.append(_silence_told(before if after.alarm is None else after, after))
         await self._store.put_silence(after, publications=told)
+        if told:
+            signal = Signal.SILENCE_OVER if after.alarm is None else Signal.HEAD_END_SILENT
+            self._signals.tell(signal, last_arrival=after.last, allowed_s=after.allowed_s)
 
 
 def _silence_told(alarm: Silence, after: Silence) -> Publication:

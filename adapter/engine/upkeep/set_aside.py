@@ -145,6 +145,8 @@ class SetAside:
     ) -> None:
         self._store = store
         self._now = now
+        self.given_up: Callable[[FailedRow], None] = lambda row: None
+        """Told of each that was set aside."""
         self._dues: dict[RowKind, dict[str, datetime | None]] = {kind: {} for kind in RowKind}
         self._ends: dict[RowKind, Discarded] = {}
 
@@ -223,7 +225,7 @@ class SetAside:
         self._dues[kind][failed.row] = failed.due
         words = {"kind": kind, "row": failed.row, "error": failed.error, "tries": failed.tries}
         if failed.state is FailedState.SET_ASIDE:
-            log.error("row_set_aside", extra={**words, "number": failed.id, "detail": detail})
+            self.given_up(failed)
         else:
             log.warning("row_failed", extra=words, exc_info=error)
 

@@ -9,6 +9,7 @@ from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.retention import Retention
+from adapter.engine.upkeep.signals import Signals
 from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import StoreFailed
@@ -40,6 +41,7 @@ class Upkeep:
         clock_watch: ClockWatch,
         retention: Retention,
         todo: Todos,
+        signals: Signals,
         registry: Registry,
         runner: Runner,
         witness: Witness | None = None,
@@ -51,6 +53,7 @@ class Upkeep:
         self.clock_watch = clock_watch
         self.retention = retention
         self.todo = todo
+        self.signals = signals
         self.witness = witness
         self.set_aside = store.set_aside
 

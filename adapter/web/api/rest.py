@@ -15,6 +15,7 @@ from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
+from adapter.engine.upkeep.signals import Signal
 from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.server.bodies import continue_later, read_body, unclear_head
@@ -117,6 +118,9 @@ class Rest(Server):
         """What the caller is told: 429 who fails too often. A refused change is audited."""
         now, remote = self._clock.now(), request.remote or ""
         failed = problem.problem.code in _FAILED
+        if failed:
+            signals = self._api.gateway.upkeep.signals
+            signals.tell(Signal.KEY_REFUSED, remote, remote=remote, server="api")
         if failed and self._failures.take(remote, now.timestamp()) is None:
             return ProblemRaised(
                 429,
