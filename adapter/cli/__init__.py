@@ -35,6 +35,7 @@ from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
+from adapter.cli.upkeep_durations import durations
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
 from adapter.cli.wire import wire, wsdl
@@ -68,7 +69,7 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events, outages,
     readings, schedule, subscriptions, retention, clock, holds, quarantine, set_aside, wire, wsdl,
-    tables, config, audit, ledger, backup, restore, record, replay,
+    tables, config, audit, ledger, durations, backup, restore, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

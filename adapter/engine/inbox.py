@@ -16,6 +16,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.signals import Signal, Signals, say_quarantined
 from adapter.errors import Conflict, NotFound
 from adapter.model.ids import InboxId
@@ -51,8 +52,10 @@ class Inbox:
         runner: Runner,
         judge: Callable[[Received], Awaitable[bool]],
         signals: Signals,
+        durations: Durations,
     ) -> None:
         self._store = store
+        self._durations = durations
         self._signals = signals
         self._identity = identity
         self._runner = runner
@@ -68,6 +71,7 @@ class Inbox:
     async def take(self, received: Received) -> None:
         """Store one message: a plain callback with its effect, any other to be judged later."""
         if await self._judge(received):
+            self._durations.since(Measure.ARRIVAL_TO_SEEN, received.operation, received.at)
             self.moved()
         else:
             await self.receive(received)

@@ -61,6 +61,7 @@ class Loops:
         runner.add("subscriptions", subscriptions.once)
         runner.add("retention", upkeep.retention.once)
         runner.add("signals", upkeep.signals.once)
+        runner.add("durations", upkeep.durations.once)
         for name, once in orders.loops.items():
             runner.add(name, once)
 
@@ -74,6 +75,7 @@ class Loops:
         if background:
             self._workers.at_once.on = True
             self._upkeep.signals.tell(Signal.STARTED, version=__version__)
+            self._upkeep.loop_lag.start()
             self.runner.start()
 
     async def stop(self) -> None:
@@ -82,6 +84,9 @@ class Loops:
         await self._workers.dispatcher.settle()
         await self._intake.stop()
         await self._upkeep.clock_watch.stop()
+        self._upkeep.loop_lag.stop()
+        with suppress(StoreFailed):
+            await self._upkeep.durations.write()
         if ran:
             with suppress(StoreFailed, TimeoutError):
                 await self._say_stopped()

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Final, Protocol
@@ -85,6 +85,7 @@ class HttpCall:
     Credentials are left out: the WS-Security header, Authorization and cookies. The callback
     address is in `request` as it was sent, secret included: a recording needs it to be played back.
     `status` is None where no reply began; `reply` holds what came, decoded, also of a broken one.
+    `sent_at` is when it was begun; after `took_s` the reply was there, or the call was given up.
     """
 
     call: Call
@@ -95,6 +96,12 @@ class HttpCall:
     reply: bytes
     reply_headers: tuple[tuple[str, str], ...]
     error: GatewayError | None
+    sent_at: datetime
+    took_s: float
+
+    @property
+    def replied_at(self) -> datetime:
+        return self.sent_at + timedelta(seconds=self.took_s)
 
 
 Observer = Callable[[HttpCall], None]
@@ -184,6 +191,7 @@ class HeadEndClient:
         target = self._target(call.operation, encoded)
         reply = HttpReply()
         error: HeadEndError | None = None
+        sent_at, began = self._clock(), time.monotonic()
         try:
             await self._send(transport, target, encoded.body, deadline, reply)
             return await self._judge(call, reply)
@@ -194,7 +202,7 @@ class HeadEndClient:
             error = OutcomeUnknown("the call was cancelled")
             raise
         finally:
-            self._report(call, target, encoded, reply, error)
+            self._report(call, target, encoded, reply, error, sent_at, time.monotonic() - began)
 
     def _target(self, operation: Operation, encoded: Encoded) -> RequestTarget:
         key = (operation, encoded.path, encoded.soap_action)
@@ -276,6 +284,8 @@ class HeadEndClient:
         encoded: Encoded,
         reply: HttpReply,
         error: HeadEndError | None,
+        sent_at: datetime,
+        took_s: float,
     ) -> None:
         if self._observe is None:
             return
@@ -293,6 +303,8 @@ class HeadEndClient:
                     reply=reply.body,
                     reply_headers=without_secrets(reply.headers),
                     error=error,
+                    sent_at=sent_at,
+                    took_s=took_s,
                 )
             )
         except Exception as failure:

@@ -194,7 +194,7 @@ def _seen(name: str) -> str:
 
 
 class Role(StrEnum):
-    """What a key may do. Every role may read; none includes another but that."""
+    """What a key may do. Every role but `metrics` may read; none includes another but that."""
 
     READ = "read"
     OPERATE = "operate"
@@ -205,6 +205,8 @@ class Role(StrEnum):
     """Approve disconnects, close unknown outcomes, both for commands of others."""
     ADMIN = "admin"
     """Quarantine, master data, audit."""
+    METRICS = "metrics"
+    """What the gateway measures of itself, at /metrics, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +295,9 @@ class RestSettings:
     body_bytes: Annotated[Body, "largest request body that is read"] = 8 * MIB
     deadline_s: Annotated[PositiveSeconds, "a request must be answered in this time"] = 30.0
     longest_wait_s: Annotated[Seconds, "longest ?wait= of a caller for a command to end"] = 60.0
+    leave_s: Annotated[Seconds, "at a stop /readyz says 503 for so long before the ports close"] = (
+        1.0
+    )
     waiting_at_once: Annotated[CountOrZero, "callers that may wait at once"] = 200
     failures_per_minute: Annotated[
         Count, "wrong keys of one address; past it 429, but for right keys"

@@ -35,6 +35,7 @@ from adapter.server.connections import bind, url_of
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
+from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
 from adapter.service.settings import Settings
 from adapter.service.upkeep import witness_policy
@@ -184,6 +185,8 @@ async def running(
         spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
+    servers = {"listener": listener, "rest": rest}
+    rest.metrics = Metrics(core.gateway, core.store, core.client.limits, servers, clock).text
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)
@@ -248,6 +251,8 @@ async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
         with made_to_stay():
             app = await stack.enter_async_context(build(settings, sinks=sinks))
         await until_stopped(app.gateway)
+        app.gateway.upkeep.leaving = True
+        await asyncio.sleep(settings.api.leave_s)
 
 
 @contextmanager

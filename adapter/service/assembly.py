@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
+from functools import partial
 
 from adapter.commands.clocks import ClockPolicy
 from adapter.engine.commands.commands import Commands
@@ -35,6 +36,7 @@ from adapter.engine.subscriptions.subscriptions import (
     UpkeepSettings,
 )
 from adapter.engine.upkeep.clock_watch import ClockWatch
+from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.signals import Signal, Signals, say_set_aside
 from adapter.engine.upkeep.todo import Todos
@@ -49,7 +51,7 @@ from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.orders_file import load_rules
 from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings, RetentionSettings, SubscriptionSettings
-from adapter.service.upkeep import corrections, kept_days, todo_sources, upkeep
+from adapter.service.upkeep import corrections, head_end_doubt, kept_days, todo_sources, upkeep
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.orders.orders import SqliteOrders
@@ -57,6 +59,7 @@ from adapter.store.readings.reports import SqliteReports
 from adapter.store.registry.service_points import SqliteServicePoints
 from adapter.store.schedules import SqliteSchedules
 from adapter.store.subscriptions import SqliteSubscriptions
+from adapter.store.upkeep.durations import SqliteDurations
 from adapter.store.upkeep.retention import SqlitePruning
 from adapter.store.upkeep.todo import SqliteTodos
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
@@ -118,15 +121,28 @@ def connect(
     `witness` an older copy of the store is not known for one."""
     messages = MessageLog(store, clock)
 
-    def observed(http_call: HttpCall) -> None:
+    durations = Durations(clock, SqliteDurations(store.database))
+
+    def observed(made: HttpCall) -> None:
+        operation = made.call.operation.value
+        durations.add(Measure.CALL, operation, made.took_s)
+        if made.error is not None:
+            durations.call_failures[operation, made.error.code] += 1
         current = current_communication.get()
         if current is not None:
-            operation = http_call.call.operation.value
             messages.add(
-                current, operation, http_call.request, http_call.status or 0, http_call.reply
+                current,
+                operation,
+                made.request,
+                made.status or 0,
+                made.reply,
+                sent_at=made.sent_at,
+                replied_at=made.replied_at,
             )
 
-    client = HeadEndClient(head_end, ContractWire(codec, zone=zone), observe=observed)
+    client = HeadEndClient(
+        head_end, ContractWire(codec, zone=zone), observe=observed, clock=clock.now
+    )
     payloads = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
     gateway = assemble(
         store=store,
@@ -138,6 +154,7 @@ def connect(
         settings=settings,
         sinks=sinks,
         messages=messages,
+        durations=durations,
         subscribing=SubscriptionClient(head_end, codec, limits=client.limits, clock=clock.now),
         subscriptions=None if subscriptions is None else upkeep(subscriptions, identity.public_url),
         longest_catch_up=longest_catch_up,
@@ -146,7 +163,10 @@ def connect(
         clock_policy=clock_policy,
         witness=witness,
     )
-    client.limits.told = lambda news, fields: gateway.upkeep.signals.tell(Signal(news), **fields)
+    gateway.upkeep.doubts.append(partial(head_end_doubt, client.limits))
+    client.limits.told = lambda news, fields: gateway.upkeep.signals.tell(
+        Signal(news), "", **fields
+    )
     return Core(
         store=store,
         codec=codec,
@@ -168,6 +188,7 @@ def assemble(
     settings: CommandSettings | None = None,
     sinks: Sequence[Sink] = (),
     messages: MessageLog | None = None,
+    durations: Durations | None = None,
     devices: DeviceRegistry | None = None,
     subscribing: SubscriptionHeadEnd | None = None,
     subscriptions: UpkeepSettings | None = None,
@@ -183,6 +204,8 @@ def assemble(
     settings, runner, database = settings or CommandSettings(), Runner(), store.database
     hold_store, order_store = SqliteHolds(database), SqliteOrders(database)
     signals = Signals(clock, store)
+    durations = durations or Durations(clock, SqliteDurations(database))
+    payloads.intake.seen = partial(durations.since, Measure.ARRIVAL_TO_SEEN)
     store.set_aside.given_up = lambda row: say_set_aside(signals, row)
     holds = SwitchHolds(hold_store, clock, signals)
     watch = ClockWatch(holds, hold_store, clock, clock_policy or ClockPolicy())
@@ -202,6 +225,7 @@ def assemble(
         sinks=(*sinks, order_sink),
         runner=runner,
         signals=signals,
+        durations=durations,
         entropy=entropy,
         moved=lambda command: order_sink.moved(command),
     )
@@ -247,11 +271,12 @@ def assemble(
         ),
         todo=Todos(SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions)),
         signals=signals,
+        durations=durations,
         registry=registry,
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )
-    inbox = Inbox(store, identity, runner, workers.correlator.take, signals)
+    inbox = Inbox(store, identity, runner, workers.correlator.take, signals, durations)
     loops = Loops(
         runner,
         workers=workers,

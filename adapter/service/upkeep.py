@@ -17,6 +17,7 @@ from adapter.engine.upkeep.retention import Kept
 from adapter.engine.upkeep.todo import Source, Todo
 from adapter.engine.upkeep.todo_kinds import of_hold, of_silence, of_subscription
 from adapter.engine.upkeep.witness import WitnessPolicy
+from adapter.headend.limits import Limits
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.clock_correction import SqliteCorrection
@@ -103,6 +104,14 @@ def corrections(
         lease_s=settings.dispatch.lease_s,
     )
     return [schedules.correct_clock, partial(orders.correct_clock, store=rows), correction]
+
+
+async def head_end_doubt(limits: Limits) -> str:
+    """What readiness says of the head end; empty where it answers."""
+    state = limits.state()
+    if state.breaker_open:
+        return "the head end cannot be reached: no call leaves but a probe"
+    return "the head end does not answer: the last calls had no reply" if state.lost else ""
 
 
 def todo_sources(holds: SwitchHolds, subscriptions: Subscriptions) -> list[Source]:

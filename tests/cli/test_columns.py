@@ -47,6 +47,7 @@ GIVEN: Final = {
     "subscriptions.SUBSCRIPTIONS": ("/subscriptions", "items"),
     "upkeep.ENTRIES": ("/audit", "items"),
     "upkeep.RETENTION": ("/retention", "items"),
+    "upkeep_durations.DURATIONS": ("/durations", "items"),
     "upkeep_set_aside.ROWS": ("/set-aside", "items"),
     "upkeep_todo.COMMANDS": ("/todo/{entry}", "entry.commands"),
     "upkeep_todo.TODO": ("/todo", "items"),

@@ -283,7 +283,7 @@ def test_events_that_no_table_knows_are_looked_at_again_as_it_says(
     service: Service, openway: Terminal
 ) -> None:
     devices = json.loads(service.devices_file.read_bytes())["devices"]
-    log = event_log(meter_event("Nobody Knows This"))
+    log = event_log(meter_event("Nobody Knows This").replace("<e:ID>18001</e:ID>", ""))
     body = data_arrived(read_data(str(devices[0]["endpoint"]), [1], log=log))
     assert post(service, "data", body) == 200
     until(lambda: bool(entries(openway, TodoSubject.UNKNOWN_EVENT)))
@@ -335,21 +335,63 @@ def test_orders_and_visits_are_tried_again_and_closed_as_it_says(
     openway.as_(OPERATOR)
     for number in (1, 2):
         submitted(openway, "disable", f"SP-HAND-{number}")
-    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 2)
+    until(lambda: len(visits(openway)) == 2)
     (entry,) = entries(openway, TodoSubject.VISIT)
     assert [each["typed"].split()[2] for each in entry["commands"]] == [
         "retry",
         "complete-visit",
         "cancel-visit",
     ]
+    first, second = visits(openway)
     typed(openway, entry, 0)
-    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 2)
-    (entry,) = entries(openway, TodoSubject.VISIT)
+    until(lambda: visits(openway) == [second, first])  # it waits since then
+    for number, visit in ((1, second), (2, first)):
+        (entry,) = (e for e in entries(openway, TodoSubject.VISIT) if visit in str(e["commands"]))
+        typed(openway, entry, number)
+        until(lambda gone=visit: gone not in visits(openway))  # type: ignore[misc]
+
+
+def visits(openway: Terminal) -> list[str]:
+    """The visits that wait, the oldest first."""
+    found: list[str] = []
+    for entry in entries(openway, TodoSubject.VISIT):
+        items = openway("todo", "show", entry["id"], "--json").json["items"]
+        assert isinstance(items, list)
+        found += [str(each["id"]) for each in items]
+    return found
+
+
+def test_a_visit_whose_report_was_wrong_and_a_request_in_error_are_settled_as_it_says(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    device = {"id": "HAND-9", "serial": "HAND-9"}
+    install = {
+        "device": "HAND-9",
+        "service_point": "SP-HAND-9",
+        "installed_at": "2024-01-01T00:00:00Z",
+        "status": "ManualOn",
+    }
+    other = {"id": "HAND-8", "serial": "HAND-8"}
+    given = {"devices": [device, other], "service_points": [{"id": "SP-HAND-9"}]}
+    file = tmp_path / "manual.json"
+    file.write_text(json.dumps({**given, "installs": [install]}))
+    assert openway.as_(ADMIN)("devices", "import", str(file)).code == Exit.OK
+    openway.as_(OPERATOR)
+    order = submitted(openway, "exchange", "SP-HAND-9")
+    until(lambda: f"{order}.1" in visits(openway))
+    work = ("order", "complete-visit", f"{order}.1", "--new-device", "HAND-8")
+    assert openway(*work, "--removed-device", "HAND-1").code == Exit.OK
+    asked = openway("order", "cancel", order, "--reason", "stays", "--json")
+    assert (asked.code, asked.json["state"]) == (Exit.CONFLICT, "error")
+    (request,) = entries(openway, TodoSubject.REQUEST)
+    _, *words = shlex.split(request["commands"][0]["typed"])
+    assert openway(*words).code == Exit.CONFLICT  # tried, and in error again
+    (entry,) = (e for e in entries(openway, TodoSubject.VISIT) if order in str(e["commands"]))
+    assert [each["typed"].split()[2] for each in entry["commands"]] == ["retry", "cancel-visit"]
     typed(openway, entry, 1)
-    until(lambda: sum(e["count"] for e in entries(openway, TodoSubject.VISIT)) == 1)
-    (entry,) = entries(openway, TodoSubject.VISIT)
-    typed(openway, entry, 2)
-    until(lambda: entries(openway, TodoSubject.VISIT) == [])
+    until(lambda: f"{order}.1" not in visits(openway))
+    assert openway("order", "discard", order, "--reason", "stays").code == Exit.OK
+    until(lambda: entries(openway, TodoSubject.REQUEST) == [])
 
 
 def test_replies_that_were_refused_are_sent_again_and_given_up_as_it_says(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapter.engine.upkeep.signals import SIGNALS, Signal
 from adapter.simulator.faults import Effect, Script
 from tests.durability.checks import Finding, Ledgers, Report, Wrong, judge
 from tests.durability.gateway_process import Life, Rig, rig, until, within
@@ -17,6 +18,11 @@ from tests.durability.requesters import EVERYTHING, Mix, Requesters
 
 SIGKILLED: Final = -9
 _BAD: Final = re.compile(r"(\d\d:){2}\d\d  (error|critical) |Traceback|\w*(Error|Exception): ")
+_OF_OTHERS: Final = frozenset(
+    f"  {SIGNALS[each].log}"
+    for each in (Signal.NEEDS_PERSON, Signal.HEAD_END_LOST, Signal.BREAKER_OPENED)
+)
+"""Lines as loud that tell of the head end, not of the gateway."""
 STEADY: Final = 30
 """So many looks in a row must show the same before a run counts as over."""
 POINT_S: Final = 30.0
@@ -142,7 +148,7 @@ async def _under_load(made: Rig, plan: Plan, asked: Requesters, ordered: OrderRe
 def logged_errors(log: Path) -> list[Finding]:
     """What went wrong inside, even where all came right in the end."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    wrong = [line for line in lines if _BAD.match(line)]
+    wrong = [line for line in lines if _BAD.match(line) and not any(x in line for x in _OF_OTHERS)]
     return [Finding(Wrong.UNEXPECTED, "log", line[:200]) for line in wrong[:5]]
 
 

@@ -56,6 +56,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import (
     Conflict,
@@ -80,6 +81,8 @@ current_communication: ContextVar[CommunicationId | None] = ContextVar(
 
 _ORDER: Final = (Work.CANCEL, Work.RESULT, Work.STATUS, Work.SEND)
 _PRIORITIES: Final = tuple(Priority)
+_TOKENS: Final = 10_000
+"""So many requests that wait for their result are measured at once."""
 _OPERATION: Final = {
     Work.STATUS: Operation.REQUEST_STATUS,
     Work.CANCEL: Operation.CANCEL_REQUEST,
@@ -114,7 +117,10 @@ class Dispatcher:
         settings: DispatchSettings,
         holds: SwitchHolds,
         at_once: AtOnce,
+        durations: Durations | None = None,
     ) -> None:
+        self._durations = durations or Durations(clock)
+        self._tokens: dict[CommunicationId, float] = {}
         self._store = store
         self._registry = registry
         self._head_end = head_end
@@ -293,10 +299,21 @@ class Dispatcher:
         late = await self._unwitnessed(communication) or await self._too_late(
             command, communication
         )
+        if late is None and communication.attempt == 1 and communication.step is StepKind.MAIN:
+            due = max(command.activity.created_at, command.activity.effective_at)
+            self._durations.since(Measure.SUBMIT_TO_SENT, command.request.kind, due)
         event = late or await self._sent(command, communication, call, place)
+        if isinstance(event, TokenReceived):
+            self._note_token(communication.id)
         crash_points.reached("send.after")
         await self._note_sent(leased, event)
         return True
+
+    def _note_token(self, communication: CommunicationId) -> None:
+        """From when it is worked at there. Of very many the oldest are not measured."""
+        if len(self._tokens) >= _TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        self._tokens[communication] = self._clock.elapsed_s()
 
     async def _note_sent(self, leased: Leased, event: Event) -> None:
         """What cannot be noted of a send leaves it unclear, which is never answered by another."""
@@ -450,6 +467,11 @@ class Dispatcher:
             )
         else:
             event = _answered(communication, answer)
+        if isinstance(event, OutcomeReceived):
+            began = self._tokens.pop(communication.id, None)
+            if began is not None:
+                took = self._clock.elapsed_s() - began
+                self._durations.add(Measure.TOKEN_TO_RESULT, communication.operation, took)
         crash_points.reached("ask.after")
         await self._apply(leased, event)
 

@@ -58,15 +58,20 @@ class MessageLog:
         request: bytes,
         status: int,
         reply: bytes,
+        *,
+        sent_at: datetime | None = None,
+        replied_at: datetime | None = None,
     ) -> None:
-        """One call: what was asked, and what came back with which HTTP status."""
+        """One call: what was asked, and what came back with which HTTP status; each when it was."""
         request, reply = masked(request), masked(reply)
         if log.isEnabledFor(logging.DEBUG):
             _tell(communication, operation, request, outbound=True)
             _tell(communication, operation, reply, status=status)
+        now = self._clock.now()
         call = LoggedCall(
             communication=communication,
-            at=self._clock.now(),
+            sent_at=sent_at or now,
+            replied_at=replied_at or now,
             operation=operation,
             request=request,
             status=status,

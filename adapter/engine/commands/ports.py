@@ -378,7 +378,8 @@ class LoggedCall(Struct, frozen=True, kw_only=True, gc=False):
     """One call: what was asked, and what came back with which HTTP status. Two messages."""
 
     communication: CommunicationId
-    at: datetime
+    sent_at: datetime
+    replied_at: datetime
     operation: str
     request: bytes
     status: int

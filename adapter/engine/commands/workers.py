@@ -22,6 +22,7 @@ from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
 from adapter.engine.readings.ports import MeasurementStore
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.durations import Durations
 from adapter.engine.upkeep.signals import Signals, say_command_waits
 
 
@@ -57,6 +58,7 @@ def connect_workers(
     sinks: Sequence[Sink],
     runner: Runner,
     signals: Signals | None = None,
+    durations: Durations | None = None,
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
     moved: Callable[[Command], None] = lambda command: None,
 ) -> CommandWorkers:
@@ -93,7 +95,16 @@ def connect_workers(
         applier=applier,
         monitor=monitor,
         dispatcher=Dispatcher(
-            store, devices, head_end, applier, clock, identity.address, dispatch, holds, at_once
+            store,
+            devices,
+            head_end,
+            applier,
+            clock,
+            identity.address,
+            dispatch,
+            holds,
+            at_once,
+            durations,
         ),
         correlator=Correlator(
             store,

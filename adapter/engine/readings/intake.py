@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +73,8 @@ class PayloadIntake:
         self.use(tables())
         self._retention = timedelta(days=retention_days)
         self.progress: Callable[[Counts], None] = lambda counts: None
+        self.seen: Callable[[str, datetime], None] = lambda operation, at: None
+        """Told of each that was loaded: which, and when it came."""
         self.paused: Callable[[], bool] = lambda: False
         """While it is so no body is removed for its age: the clock is in doubt."""
         self._worker = WorkerProcess(ahead=workers > 1)
@@ -182,6 +184,7 @@ class PayloadIntake:
         await self._store.loaded(started, counts, inbox=what.inbox, now=self._clock.now())
         crash_points.reached("intake.after_loaded")
         self._tries.pop(what.source, None)
+        self.seen(what.operation, what.at)
         log.info(
             "payload_loaded",
             extra={

@@ -232,8 +232,8 @@ def entry_of(todo: Todo) -> str:
     if todo.subject is TodoSubject.SWITCH_HOLD:
         return f"{todo.subject}.{todo.id}"
     text = todo.text
-    for own in filter(None, (todo.id, todo.order, todo.device, todo.service_point)):
-        text = text.replace(own, "#")
+    for own in (todo.id, todo.order, todo.device, todo.service_point):
+        text = text.replace(own, "#") if own and not own.isdigit() else text
     fault = hashlib.sha256(f"{todo.fault}\n{_VARIES.sub('#', text)}".encode()).hexdigest()
     return f"{todo.subject}.{todo.code}.{fault[:6]}"
 

@@ -1,6 +1,6 @@
 """What keeps the gateway honest and fit: its audit and counts, why it holds, what it removes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Change, Ledger, Store
@@ -8,6 +8,8 @@ from adapter.engine.commands.switch_holds import Hold, SwitchHolds
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.clock_watch import ClockWatch
+from adapter.engine.upkeep.durations import Durations
+from adapter.engine.upkeep.loop_lag import LoopLag
 from adapter.engine.upkeep.retention import Retention
 from adapter.engine.upkeep.signals import Signals
 from adapter.engine.upkeep.todo import Todos
@@ -17,11 +19,13 @@ from adapter.errors import StoreFailed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """What people have to see to: why switch orders are held, and how many endpoints more than one
-    device names."""
+    """What people have to see to: why switch orders are held, how many endpoints more than one
+    device names, and what is `wrong` now. `leaving`: the process is about to stop."""
 
     held: Sequence[Hold]
     shared_endpoints: int
+    wrong: Sequence[str] = ()
+    leaving: bool = False
 
 
 class Upkeep:
@@ -42,6 +46,7 @@ class Upkeep:
         retention: Retention,
         todo: Todos,
         signals: Signals,
+        durations: Durations,
         registry: Registry,
         runner: Runner,
         witness: Witness | None = None,
@@ -54,6 +59,12 @@ class Upkeep:
         self.retention = retention
         self.todo = todo
         self.signals = signals
+        self.durations = durations
+        self.loop_lag = LoopLag()
+        self.doubts: list[Callable[[], Awaitable[str]]] = []
+        """Each is asked what is wrong now; empty: nothing."""
+        self.leaving = False
+        """Set when the process is about to stop: who balances loads takes it away first."""
         self.witness = witness
         self.set_aside = store.set_aside
 
@@ -85,5 +96,10 @@ class Upkeep:
         if failed is not None and failed.done():
             raise StoreFailed("the store has failed")
         await self._store.by_key("")  # of no row is anything read that could be damaged
-        shared = self._registry.shared_endpoints
-        return Readiness(held=self.holds.all(), shared_endpoints=len(shared))
+        wrong = [await doubt() for doubt in self.doubts]
+        return Readiness(
+            held=self.holds.all(),
+            shared_endpoints=len(self._registry.shared_endpoints),
+            wrong=[each for each in wrong if each],
+            leaving=self.leaving,
+        )

@@ -115,7 +115,8 @@ def log_call(tx: Transaction, call: LoggedCall) -> None:
     form, body = compressed(call.request + call.reply)
     row = (
         call.communication,
-        micros(call.at),
+        micros(call.sent_at),
+        micros(call.replied_at) - micros(call.sent_at),
         call.operation,
         call.status,
         len(call.request),

@@ -326,17 +326,17 @@ AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 
 INSERT_MESSAGE: Final = Many(
-    "INSERT INTO message (communication, at, operation, status, request, form, body)", 7
+    "INSERT INTO message (communication, at, took, operation, status, request, form, body)", 8
 )
 MESSAGES: Final = """
-SELECT communication, at, operation, status, request, form, body FROM message
+SELECT communication, at, took, operation, status, request, form, body FROM message
 WHERE communication IN (SELECT id FROM communication WHERE command = :command)
 UNION ALL
-SELECT communication, at, operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
+SELECT communication, at, 0, operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
 WHERE communication IN (SELECT id FROM communication WHERE command = :command)
 UNION ALL
-SELECT by_token.id, at, inbox.operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
+SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
      JOIN communication AS by_token ON by_token.token IS NOT NULL AND by_token.token = inbox.token
 WHERE inbox.command = :command AND communication IS NULL

@@ -387,12 +387,13 @@ def verify_ledger(connection: apsw.Connection) -> None:
 
 def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
     found = connection.execute(queries.MESSAGES, {"command": command})
-    return [each for row in found for each in _logged(*row)]
+    return sorted((each for row in found for each in _logged(*row)), key=lambda each: each.at)
 
 
 def _logged(
     communication: CommunicationId,
     at: int,
+    took: int,
     operation: str,
     status: int,
     request: int | None,
@@ -403,14 +404,14 @@ def _logged(
     body = expanded_or_damaged(form, stored)
     told = Logged(
         communication=communication,
-        at=moment(at),
+        at=moment(at + took),
         outbound=False,
         operation=operation,
         status=status,
         body=masked(body[request or 0 :]),
     )
     if request is not None:
-        yield replace(told, outbound=True, status=0, body=masked(body[:request]))
+        yield replace(told, at=moment(at), outbound=True, status=0, body=masked(body[:request]))
     yield told
 
 

@@ -31,10 +31,10 @@ from adapter.engine.orders.ports import (
     OrderShown,
     OrderWorld,
     OutgoingMessage,
-    Todo,
     WorldWanted,
 )
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.engine.upkeep.todo import Todo
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import DeviceId, OrderId, ServicePointId
 from adapter.model.measurement import Measurement

@@ -154,6 +154,7 @@ CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     communication TEXT NOT NULL,
     at INTEGER NOT NULL,
+    took INTEGER NOT NULL,
     operation TEXT NOT NULL,
     status INTEGER NOT NULL,
     request INTEGER NOT NULL,
@@ -587,6 +588,18 @@ CREATE TABLE failed_row (
 CREATE UNIQUE INDEX failed_row_key ON failed_row (kind, row);
 CREATE INDEX failed_row_due ON failed_row (kind, due);
 CREATE INDEX failed_row_state ON failed_row (state, due);
+
+-- how long what took, by the hour that it ended in; classes counts durations by length (JSON)
+CREATE TABLE duration (
+    hour INTEGER NOT NULL,
+    measure TEXT NOT NULL,
+    name TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    total_s REAL NOT NULL,
+    most_s REAL NOT NULL,
+    classes BLOB NOT NULL,
+    PRIMARY KEY (hour, measure, name)
+) STRICT, WITHOUT ROWID;
 
 -- who is at what waits for people; what waits is in no table of its own
 CREATE TABLE todo_claim (

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -306,6 +306,23 @@ def cursor_of(asked: ApiRequest) -> str | None:
 
 def limit_of(asked: ApiRequest) -> int:
     return whole_of(asked, "limit", _PAGE) if "limit" in asked.query else 50
+
+
+def moment_of(asked: ApiRequest, name: str) -> datetime | None:
+    """A time of the query, in UTC. Raises ProblemRaised 400."""
+    given = asked.query.get(name)
+    return None if given is None else read_moment(name, given)
+
+
+def read_moment(name: str, text: str) -> datetime:
+    """Raises ProblemRaised 400, also for one without a zone."""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise bad_query(name, "needs a zone, as in 2026-03-01T06:00:00Z")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise bad_query(name, "a time as 2026-03-01T06:00:00Z") from None
 
 
 def seconds_of(asked: ApiRequest, name: str) -> float:

@@ -1,6 +1,6 @@
 """Routes of device events and outages."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -12,10 +12,11 @@ from adapter.web.api.call import (
     ApiRequest,
     ApiResponse,
     answer_from,
-    bad_query,
     flag_of,
     id_of,
     limit_of,
+    moment_of,
+    read_moment,
     whole_of,
 )
 from adapter.web.api.quarantine import reload_tables
@@ -140,7 +141,7 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         endpoint=None if endpoint is None else EndpointId(endpoint),
         name=query.get("name"),
         category=query.get("category"),
-        since=_moment(asked, "since"),
+        since=moment_of(asked, "since"),
         before=whole_of(asked, "cursor") if "cursor" in query else None,
         limit=limit,
     )
@@ -181,9 +182,9 @@ async def list_outages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     after = None
     if not ended and "cursor" in asked.query:
         begun, _, esn = asked.query["cursor"].partition("/")
-        after = (_parsed("cursor", begun), EndpointId(esn))
+        after = (read_moment("cursor", begun), EndpointId(esn))
     found = await events.outages(
-        ongoing=not ended, since=_moment(asked, "since"), after=after, limit=limit
+        ongoing=not ended, since=moment_of(asked, "since"), after=after, limit=limit
     )
     more = not ended and len(found) == limit
     return ApiResponse(
@@ -193,18 +194,3 @@ async def list_outages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
             next=f"{found[-1].started_at.isoformat()}/{found[-1].endpoint}" if more else None,
         )
     )
-
-
-def _moment(asked: ApiRequest, name: str) -> datetime | None:
-    given = asked.query.get(name)
-    return None if given is None else _parsed(name, given)
-
-
-def _parsed(name: str, text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise bad_query(name, "needs a zone, as in 2026-03-01T06:00:00Z")
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise bad_query(name, "a time as 2026-03-01T06:00:00Z") from None

@@ -14,6 +14,7 @@ from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.readings.reports import Grouping
 from adapter.engine.schedules.ports import ReadResult
+from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 from adapter.engine.upkeep.todo import TodoSubject
 from adapter.model.texts import ID_PATTERN, LONGEST
@@ -83,6 +84,7 @@ _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
     ("/set-aside", "state"): [item.value for item in FailedState],
     ("/set-aside", "kind"): [item.value for item in RowKind],
     ("/todo", "subject"): [item.value for item in TodoSubject],
+    ("/durations", "measure"): [item.value for item in Measure],
 }
 """What a parameter of the same name may be on different routes."""
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import re
 import socket
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final
 
@@ -15,6 +16,7 @@ from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.gateway import Gateway
+from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
 from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
@@ -22,7 +24,7 @@ from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import with_routes
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
-from adapter.server.settings import ApiKey, RestSettings
+from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
@@ -36,6 +38,7 @@ from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, re
 from adapter.web.api.routes import ROUTES, Route
 
 _JSON: Final = "application/json"
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _KEY: Final = web.RequestKey("key", ApiKey)
 _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
@@ -72,6 +75,8 @@ class Rest(Server):
         }
         self._failures = RateLimit(self.settings.failures_per_minute)
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
+        self.metrics: Callable[[], Awaitable[bytes]] | None = None
+        """What the gateway measures of itself; None: it is not served."""
 
     def _runner(self) -> web.BaseRunner:
         app = web.Application(middlewares=[self._bounded])
@@ -80,12 +85,24 @@ class Rest(Server):
                 route.method, route.path, self._answering(route), expect_handler=continue_later
             )
         app.router.add_route("GET", "/openapi.json", self._describe)
+        app.router.add_route("GET", "/metrics", self._measured)
         return with_routes(app, self.settings.connections)
 
     @web.middleware
     async def _bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every error becomes problem details here; nothing of the inside is told."""
         self.counts["requests"] += 1
+        began = time.perf_counter()
+        try:
+            response = await self._answered(request, handler)
+        finally:
+            name = f"{request.method} {_pattern(request) or 'unknown'}"
+            took = time.perf_counter() - began
+            self._api.gateway.upkeep.durations.add(Measure.REQUEST, name, took)
+        self.counts[f"status_{response.status}"] += 1
+        return response
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except ProblemRaised as raised:
@@ -154,7 +171,7 @@ class Rest(Server):
             if key is not None:
                 request[_KEY] = key
             if route.roles:
-                _let_in(route, key)
+                _let_in(route.roles, key)
             asked = ApiRequest(
                 key=key,
                 headers=request.headers,
@@ -182,6 +199,16 @@ class Rest(Server):
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)
         return _decoded(self._decoders[route.takes], body.raw or b"{}")
 
+    async def _measured(self, request: web.Request) -> web.StreamResponse:
+        key = self._api.keys.holder(request.headers.get("Authorization"), now=self._clock.now())
+        if key is not None:
+            request[_KEY] = key
+        _let_in((Role.METRICS, Role.ADMIN), key)
+        if self.metrics is None:
+            raise web.HTTPNotFound
+        headers = {**HEADERS, "Content-Type": METRICS_TYPE}
+        return web.Response(body=await self.metrics(), headers=headers)
+
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=document_json(), content_type=_JSON, headers=HEADERS)
 
@@ -192,7 +219,7 @@ def _pattern(request: web.Request) -> str:
     return resource.canonical if resource is not None else ""
 
 
-def _let_in(route: Route, key: ApiKey | None) -> None:
+def _let_in(roles: tuple[Role, ...], key: ApiKey | None) -> None:
     """Raises 401 and 403, before a byte of the body is read."""
     if key is None:
         raise ProblemRaised(
@@ -201,7 +228,7 @@ def _let_in(route: Route, key: ApiKey | None) -> None:
             "a bearer token is missing, unknown or expired",
             headers={"WWW-Authenticate": 'Bearer realm="openway"'},
         )
-    require(key, *route.roles)
+    require(key, *roles)
 
 
 def _check_headers(request: web.Request, limit: int) -> None:

@@ -25,7 +25,7 @@ from adapter.web.api import (
 )
 from adapter.web.api.call import PREFIX, ApiContext, ApiRequest, ApiResponse
 
-ANY: Final = tuple(Role)
+ANY: Final = tuple(role for role in Role if role is not Role.METRICS)
 NOBODY: Final[tuple[Role, ...]] = ()
 
 
@@ -280,6 +280,8 @@ ROUTES: Final = (
     _post(PREFIX + "/subscriptions/check", subscriptions.check_subscriptions,
           "Compare with the head end now", _NOTE, subscriptions.SubscriptionsOut,
           roles=(Role.ADMIN,), why=(404,)),
+    _get(PREFIX + "/durations", upkeep.list_durations, "How long things took, by hour",
+         upkeep.DurationList, query=("measure", "name", "from", "to")),
     _get(PREFIX + "/retention", upkeep.show_retention, "How long rows are kept",
          upkeep.RetentionOut, why=(404,)),
     _post(PREFIX + "/retention/run", upkeep.run_retention,

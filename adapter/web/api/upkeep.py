@@ -1,13 +1,14 @@
 """Routes of upkeep: audit, ledger, retention, rows set aside, held switch orders, clock, health."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from adapter.engine.commands.ports import AuditEntry, Ledger
 from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure
 from adapter.engine.upkeep.retention import Kept, Retention
 from adapter.engine.upkeep.set_aside import FailedRow, FailedState, RowKind
 from adapter.errors import StoreFailed
@@ -23,6 +24,7 @@ from adapter.web.api.call import (
     bad_query,
     limit_of,
     member,
+    moment_of,
     require,
     row_of,
     whole_of,
@@ -146,6 +148,54 @@ async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return await show_retention(api, asked)
 
 
+# ---------------------------------------------------------------- durations
+
+
+class DurationOut(Struct, kw_only=True):
+    """What took how long in the hour that began at `hour`; in seconds. `p50_s` and `p95_s`: half of
+    them, and 19 of 20, took at most so long: the end of the class that they are counted in."""
+
+    hour: datetime
+    measure: Measure
+    name: str
+    count: int
+    mean_s: float
+    p50_s: float | None
+    p95_s: float | None
+    longest_s: float
+
+    @classmethod
+    def of(cls, row: HourOf) -> "DurationOut":
+        spread = row.spread
+        return answer_from(
+            cls,
+            row,
+            count=spread.count,
+            mean_s=round(spread.total_s / max(spread.count, 1), 6),
+            p50_s=spread.quantile(0.5),
+            p95_s=spread.quantile(0.95),
+            longest_s=round(spread.most_s, 6),
+        )
+
+
+class DurationList(Struct, kw_only=True):
+    """The newest hour first."""
+
+    items: list[DurationOut]
+
+
+async def list_durations(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """Of hours with from <= hour < to; without `from`, of the last day."""
+    wanted = DurationFilter(
+        start=moment_of(asked, "from") or asked.now - timedelta(days=1),
+        end=moment_of(asked, "to"),
+        measure=member(asked, "measure", Measure),
+        name=asked.query.get("name"),
+    )
+    rows = await api.gateway.upkeep.durations.hours(wanted)
+    return ApiResponse(body=DurationList(items=[DurationOut.of(each) for each in rows]))
+
+
 # ---------------------------------------------------------------- rows set aside
 
 
@@ -266,8 +316,9 @@ class ClockOut(Struct, kw_only=True):
 
 
 class ReadyOut(Struct, kw_only=True):
-    """`status`: ready, or held where no switch order leaves; all else is served all the same.
-    `warnings` is what people have to see to while it runs."""
+    """`status`: ready; held where no switch order leaves; degraded where something is wrong that
+    `warnings` name; leaving, with 503, where the process is about to stop. All but the last are
+    served all the same. `warnings` is what people have to see to while it runs."""
 
     status: str
     held: list[HoldOut]
@@ -307,9 +358,11 @@ async def ready(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The store answers and has not failed. What people have to see to is said."""
     found = await api.gateway.upkeep.ready()
     held = HoldList.of(found.held).items
-    status = "held" if held else "ready"
-    warnings = _warnings(found.shared_endpoints)
-    return ApiResponse(body=ReadyOut(status=status, held=held, warnings=warnings))
+    status = "held" if held else "degraded" if found.wrong else "ready"
+    status = "leaving" if found.leaving else status
+    warnings = [*found.wrong, *_warnings(found.shared_endpoints)]
+    body = ReadyOut(status=status, held=held, warnings=warnings)
+    return ApiResponse(body=body, status=503 if found.leaving else 200)
 
 
 def _warnings(shared_endpoints: int) -> list[str]:

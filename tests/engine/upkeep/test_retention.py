@@ -78,7 +78,8 @@ async def test_messages_stay_until_their_command_has_ended_and_they_are_old(tmp_
         at, (communication, *_) = made.clock.now(), command.communications
         call = LoggedCall(
             communication=communication.id,
-            at=at,
+            sent_at=at,
+            replied_at=at,
             operation="x",
             request=b"<x/>",
             status=200,

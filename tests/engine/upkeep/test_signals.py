@@ -19,7 +19,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.upkeep.signals import SIGNALS, Signal, Signals, say_quarantined
 from adapter.simulator.faults import EFFECTS, Effect
 from tests.builders import NOON
-from tests.engine.commands.quick_site import fast, script, world
+from tests.engine.commands.quick_site import fast, finish, script, world
 
 E, S, C = Effect, Signal, CommandKind
 METER = 23
@@ -145,6 +145,24 @@ async def test_to_do_log_count_and_event_tell_the_same_of_each_effect(
         assert has_event(found.events, line.event) == (signal in said), signal
     waiting = {SIGNALS[each].todo for each in said} - {None}
     assert found.todo == {each.value for each in waiting if each is not None}
+
+
+async def test_a_head_end_that_is_gone_is_said_once_and_so_is_its_return(tmp_path: Path) -> None:
+    gone = script(E.CLOSE_BEFORE, first=8)
+    async with world(tmp_path, gone) as made:
+        upkeep = made.app.gateway.upkeep
+        wrong: list[str] = []
+        for number in range(20):
+            asked = CommandRequest(kind=C.DEVICE_STATUS_CHECK, devices=(made.device(number),))
+            await finish(made, asked)
+            wrong += (await upkeep.ready()).wrong
+            if upkeep.signals.counts[S.HEAD_END_BACK]:
+                break
+        assert wrong
+        assert all("the head end" in each for each in wrong)
+        assert upkeep.signals.counts[S.HEAD_END_LOST] == 1
+        assert upkeep.signals.counts[S.HEAD_END_BACK] == 1
+        assert not (await upkeep.ready()).wrong
 
 
 # ---------------------------------------------------------------- how it is said

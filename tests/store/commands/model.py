@@ -437,16 +437,18 @@ class ModelStore:
         )
 
     def log_call(self, call: LoggedCall) -> None:
-        for outbound, status, body in ((True, 0, call.request), (False, call.status, call.reply)):
-            logged = Logged(
-                communication=call.communication,
-                at=call.at,
-                outbound=outbound,
-                operation=call.operation,
-                status=status,
-                body=body,
-            )
-            self._messages.append(logged)
+        told = Logged(
+            communication=call.communication,
+            at=call.sent_at,
+            outbound=True,
+            operation=call.operation,
+            status=0,
+            body=call.request,
+        )
+        reply = replace(
+            told, at=call.replied_at, outbound=False, status=call.status, body=call.reply
+        )
+        self._messages += [told, reply]
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
         callbacks = self._inbox.logged(command, self._tokens)

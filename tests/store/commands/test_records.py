@@ -375,7 +375,8 @@ async def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
     def call(ordinal: int, second: float, command: int = 1) -> LoggedCall:
         return LoggedCall(
             communication=a_communication(a_command_id(command), ordinal).id,
-            at=at(second),
+            sent_at=at(second),
+            replied_at=at(second + 0.5),
             operation="PingByEndpoints",
             request=b"<a>%d</a>" % ordinal,
             status=200,
@@ -392,9 +393,9 @@ async def test_soap_messages_are_listed_by_command(subject: Subject) -> None:
         ids = [x.id for x in command.communications]
         assert told == [
             (ids[0], at(1), True, 0, b"<a>1</a>"),
-            (ids[0], at(1), False, 200, b"<b/>"),
+            (ids[0], at(1.5), False, 200, b"<b/>"),
             (ids[1], at(3), True, 0, b"<a>2</a>"),
-            (ids[1], at(3), False, 200, b"<b/>"),
+            (ids[1], at(3.5), False, 200, b"<b/>"),
         ]
 
 

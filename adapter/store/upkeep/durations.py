@@ -1,0 +1,79 @@
+"""How long things took, by hour: the DurationStore port in the gateway's SQLite file."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import apsw
+import msgspec
+
+from adapter.engine.upkeep.durations import BOUNDS_S, DurationFilter, HourOf, Measure, Spread
+from adapter.store.database import Database
+from adapter.store.rows import encode, micros, micros_or_none, moment
+from adapter.store.transaction import Transaction
+
+_classes: Final = msgspec.json.Decoder(list[int]).decode
+_HIGHEST: Final = 2**63 - 1
+
+ONE: Final = """
+SELECT count, total_s, most_s, classes FROM duration WHERE hour = ? AND measure = ? AND name = ?"""
+PUT: Final = """
+INSERT OR REPLACE INTO duration (hour, measure, name, count, total_s, most_s, classes)
+VALUES (?, ?, ?, ?, ?, ?, ?)"""
+FORGET: Final = "DELETE FROM duration WHERE hour < ?"
+LISTED: Final = """
+SELECT hour, measure, name, count, total_s, most_s, classes FROM duration
+WHERE hour >= :start AND hour < :end AND (:measure IS NULL OR measure = :measure)
+    AND (:name IS NULL OR name = :name) ORDER BY hour DESC, measure, name"""
+
+
+class SqliteDurations:
+    def __init__(self, store: Database) -> None:
+        self._store = store
+
+    async def add_durations(self, rows: Sequence[HourOf], *, forget_before: datetime) -> None:
+        def work(tx: Transaction) -> None:
+            db = tx.connection
+            for row in rows:
+                key = (micros(row.hour), row.measure.value, row.name)
+                spread = Spread()
+                if (known := db.execute(ONE, key).fetchone()) is not None:
+                    spread = _spread(known)
+                spread.merge(row.spread)
+                values = (spread.count, spread.total_s, spread.most_s, encode(spread.classes))
+                db.execute(PUT, (*key, *values))
+            db.execute(FORGET, (micros(forget_before),))
+
+        await self._store.write(work)
+
+    async def durations(self, wanted: DurationFilter) -> Sequence[HourOf]:
+        values = {
+            "start": micros_or_none(wanted.start) or 0,
+            "end": micros_or_none(wanted.end) or _HIGHEST,
+            "measure": wanted.measure,
+            "name": wanted.name,
+        }
+
+        def look(db: apsw.Connection) -> list[HourOf]:
+            return [
+                HourOf(
+                    hour=moment(int(str(hour))),
+                    measure=Measure(str(measure)),
+                    name=str(name),
+                    spread=_spread(rest),
+                )
+                for hour, measure, name, *rest in db.execute(LISTED, values)
+            ]
+
+        return await self._store.query(look)
+
+
+def _spread(row: Sequence[object]) -> Spread:
+    count, total_s, most_s, classes = row
+    assert isinstance(count, int)
+    assert isinstance(total_s, float)
+    assert isinstance(most_s, float)
+    assert isinstance(classes, bytes)
+    found = _classes(classes)
+    known = found if len(found) == len(BOUNDS_S) + 1 else Spread().classes
+    return Spread(count=count, total_s=total_s, most_s=most_s, classes=known)
