@@ -18,7 +18,7 @@ from adapter.demo.order import DemoCrew, NewService, OrderStory, new_service, ru
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.settings import CommandSettings
-from adapter.headend.settings import HeadEndSettings, LimitSettings
+from adapter.headend.settings import HeadEndSettings, LimitSettings, Timeouts
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
@@ -74,6 +74,7 @@ async def stage(
     prepare: Callable[[Simulator], None] = lambda simulator: None,
     orders: OrderParts | None = None,
     devices: bool = True,
+    timeouts: Timeouts | None = None,
 ) -> AsyncIterator[DemoSite]:
     """Simulator, and gateway on SQLite in `folder`, everything running; the simulator's meters are
     imported unless `devices` says that others come in their place."""
@@ -87,7 +88,15 @@ async def stage(
         listening = bind("127.0.0.1", 0)
         simulator.subscribe(f"{url_of(listening, tls=False)}/openway/data")
         core = await stack.enter_async_context(
-            core_for(head_end, listening, folder, codec=codec, settings=settings, orders=orders)
+            core_for(
+                head_end,
+                listening,
+                folder,
+                codec=codec,
+                settings=settings,
+                orders=orders,
+                timeouts=timeouts,
+            )
         )
         if devices:
             await core.gateway.registry.import_devices(
@@ -106,6 +115,7 @@ async def core_for(
     codec: Codec,
     settings: CommandSettings | None = None,
     orders: OrderParts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> AsyncIterator[Core]:
     """A gateway on SQLite in `folder`, for a head end at this URL; it does not run yet."""
     clock = SystemClock()
@@ -115,7 +125,11 @@ async def core_for(
         yield connect(
             store=store,
             codec=codec,
-            head_end=HeadEndSettings(base_url=head_end, limits=LimitSettings(concurrency=64)),
+            head_end=HeadEndSettings(
+                base_url=head_end,
+                limits=LimitSettings(concurrency=64),
+                timeouts=timeouts or Timeouts(),
+            ),
             identity=CallbackIdentity(url_of(listening, tls=False), (secrets.token_bytes(32),)),
             settings=settings or CommandSettings(),
             clock=clock,

@@ -5,6 +5,7 @@ Nothing of it is stored but who is at it: it is read from the rows that wait, so
 closes by itself when they do. The same fault of many is one entry.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -178,9 +179,10 @@ class Todos:
         for source in self.sources:
             found += await source()
         claims = await self.store.claims()
+        # of thousands it takes long enough to be done beside callbacks
         entries = [
             replace(entry, claim=_in_force(claims.get(entry.id), entry))
-            for entry in grouped(found)
+            for entry in await asyncio.to_thread(grouped, found)
             if subject in (None, entry.first.subject)
         ]
         return sorted(entries, key=lambda entry: (-entry.priority, entry.first.since, entry.id))

@@ -96,8 +96,8 @@ class Rest(Server):
         try:
             response = await self._answered(request, handler)
         finally:
-            name = f"{request.method} {_pattern(request) or 'unknown'}"
-            took = time.perf_counter() - began
+            route, took = _pattern(request), time.perf_counter() - began
+            name = f"{request.method} {route}" if route else "unknown"  # a stranger's words
             self._api.gateway.upkeep.durations.add(Measure.REQUEST, name, took)
         self.counts[f"status_{response.status}"] += 1
         return response

@@ -11,6 +11,7 @@ from adapter.commands.timing import Policy, RetryPolicy
 from adapter.demo.demo import DemoSite, meters_for_twelve, stage
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.settings import CommandSettings
+from adapter.headend.settings import Timeouts
 from adapter.model.device import THIS_HEAD_END
 from adapter.model.values import replace
 from adapter.simulator.faults import Effect, Script
@@ -48,6 +49,7 @@ async def world(
     limits: SimulatorLimits | None = None,
     head_end: str = THIS_HEAD_END,
     noted_share: float = 0.0,
+    timeouts: Timeouts | None = None,
 ) -> AsyncIterator[DemoSite]:
     config = SimulatorConfig(
         population=PopulationPlan(
@@ -67,6 +69,7 @@ async def world(
             ),
         ),
         prepare=meters_for_twelve,
+        timeouts=timeouts,
     ) as made:
         yield made
 

@@ -17,6 +17,7 @@ from adapter.commands.flows import CommandKind
 from adapter.demo.demo import DemoSite
 from adapter.engine.clock import HandClock
 from adapter.engine.upkeep.signals import SIGNALS, Signal, Signals, say_quarantined
+from adapter.headend.settings import Timeouts
 from adapter.simulator.faults import EFFECTS, Effect
 from tests.builders import NOON
 from tests.engine.commands.quick_site import fast, finish, script, world
@@ -24,7 +25,6 @@ from tests.engine.commands.quick_site import fast, finish, script, world
 E, S, C = Effect, Signal, CommandKind
 METER = 23
 _WAIT_S: Final = 60.0
-"""One effect waits for the time-out of a call."""
 _LIFE: Final = frozenset({S.STARTED, S.STOPPED})
 
 
@@ -129,7 +129,8 @@ async def test_to_do_log_count_and_event_tell_the_same_of_each_effect(
     caplog.set_level(logging.INFO)
     row = CASES[effect]
     wrong = script(effect, row.operation, **row.rest)
-    async with world(tmp_path, wrong, policies=fast(hold_s=60.0)) as made:
+    soon = Timeouts(reply_s=1.0, total_s=1.5)
+    async with world(tmp_path, wrong, policies=fast(hold_s=60.0), timeouts=soon) as made:
         period = ReadPeriod(start=NOON - timedelta(days=1), end=NOON)
         read = row.kind is C.ON_DEMAND_READ_SCALAR
         request = CommandRequest(
