@@ -410,8 +410,8 @@ def test_replies_that_were_refused_are_sent_again_and_given_up_as_it_says(
 def test_an_entry_is_claimed_by_one_person_at_a_time(openway: Terminal) -> None:
     openway.as_(OPERATOR)
     submitted(openway, "cut", "nowhere-claimed")
-    until(lambda: bool(entries(openway, TodoSubject.ORDER)))
-    (entry,) = entries(openway, TodoSubject.ORDER)
+    until(lambda: not gone(openway, TodoSubject.ORDER, "unknown: nowhere-"))
+    entry = the(openway, TodoSubject.ORDER, "unknown: nowhere-")
     claimed = openway("todo", "claim", entry["id"], "--json").json["entry"]
     assert isinstance(claimed, dict)
     assert claimed["claimed_by"] == "ann"
