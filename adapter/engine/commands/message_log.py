@@ -7,6 +7,7 @@ inbox as they came: their secrets are masked when people look at them.
 import logging
 import re
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from adapter.engine.commands.identity import STATUS_PATH
