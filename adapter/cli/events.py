@@ -1,4 +1,4 @@
-"""`openway events` and `openway outages`: what meters reported, and which are without supply."""
+"""`openway device-events`, `openway outages`: what meters report, and which are without supply."""
 
 from typing import Final
 
@@ -23,12 +23,12 @@ UNKNOWN_EVENTS: Final = columns("unknown event", "id at endpoint name number cat
 OUTAGES: Final = columns("outage", "started_at ended_at duration_s device endpoint")
 
 
-@click.group()
-def events() -> None:
+@click.group(name="device-events")
+def device_events() -> None:
     """Device events and exceptions of a running gateway."""
 
 
-@events.command(name="list")
+@device_events.command(name="list")
 @click.option("--device", help="Only of this device.")
 @click.option("--endpoint", help="Only of this endpoint (ESN).")
 @click.option("--name", help="Only of this standard name.")
@@ -39,24 +39,24 @@ def events() -> None:
 @with_session
 def list_(session: Session, /, as_json: bool, **query: object) -> None:
     """List events, newest arrival first."""
-    show_list(session.client.get("/events", query), EVENTS, as_json=as_json)
+    show_list(session.client.get("/device-events", query), EVENTS, as_json=as_json)
 
 
-@events.command()
+@device_events.command()
 @paged()
 @as_json
 @with_session
 def errors(session: Session, /, as_json: bool, **query: object) -> None:
     """List events that no table knows; `events.toml` teaches them, `reprocess` takes them."""
-    show_list(session.client.get("/events/errors", query), UNKNOWN_EVENTS, as_json=as_json)
+    show_list(session.client.get("/device-events/errors", query), UNKNOWN_EVENTS, as_json=as_json)
 
 
-@events.command()
+@device_events.command()
 @as_json
 @with_session
 def reprocess(session: Session, as_json: bool) -> None:
     """Look again at the unknown events, with the tables read again."""
-    answer = fields(session.client.post("/events/errors/retry"))
+    answer = fields(session.client.post("/device-events/errors/retry"))
     told = ", ".join(f"{count} {name}" for name, count in answer.items())
     show_text(answer, told, as_json=as_json)
 

@@ -27,8 +27,8 @@ TITLE = (
 )
 OUTPUTS = (
     ("quarantine", "list"), ("quarantine", "show", "1"), ("quarantine", "show", "2"),
-    ("audit", "list"), ("intake", "errors"), ("readings", "payloads"), ("events", "list"),
-    ("events", "errors"), ("devices", "list"), ("command", "list"), ("todo", "list"),
+    ("audit", "list"), ("intake", "errors"), ("readings", "payloads"), ("device-events", "list"),
+    ("device-events", "errors"), ("devices", "list"), ("command", "list"), ("todo", "list"),
     ("order", "list"), ("set-aside", "list"), ("subscriptions", "show"), ("ledger",),
     ("devices", "show", TITLE), ("command", "show", TITLE), ("order", "show", TITLE),
     ("command", "submit", TITLE, "--devices", TITLE), (TITLE,), ("devices", "list", TITLE),

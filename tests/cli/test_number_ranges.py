@@ -19,7 +19,14 @@ NONE = ("²", "٣", "1_0", "1.0", "0x1", "")
 NUMBERED = re.compile(r"\{(message|error|window|row)\}")
 PLACES = [(route.method, route.path) for route in ROUTES if NUMBERED.search(route.path)]
 LIMITED = [route.path for route in ROUTES if "limit" in route.query and "{" not in route.path]
-CURSORS = ["/inbox", "/audit", "/events", "/events/errors", "/intake/errors", "/payloads"]
+CURSORS = [
+    "/inbox",
+    "/audit",
+    "/device-events",
+    "/device-events/errors",
+    "/intake/errors",
+    "/payloads",
+]
 
 
 @pytest.fixture(scope="module")

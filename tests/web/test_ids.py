@@ -60,7 +60,7 @@ async def test_an_id_that_no_import_would_take_is_refused_at_every_door(bad: str
             assert told.status == 422, (path, told)
             assert told["code"] == "invalid_request"
             assert told["field"].endswith(field)
-        for path in ("/commands?device=", "/orders?service_point=", "/events?device="):
+        for path in ("/commands?device=", "/orders?service_point=", "/device-events?device="):
             told = await rig.ask("GET", path + "".join(f"%{each:02x}" for each in bad.encode()))
             assert (told.status, told["code"]) == (400, "bad_query"), path
 

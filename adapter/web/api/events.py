@@ -24,7 +24,7 @@ from adapter.web.api.quarantine import reload_tables
 # ---------------------------------------------------------------- what is given
 
 
-class EventOut(Struct, kw_only=True):
+class DeviceEventOut(Struct, kw_only=True):
     """`name` is the standard name, `head_end_name` the head end's. `published`: by itself, not in a
     storm's summary. `other_sequence`: sequence number under which the other callback told the same
     event (inferred), -1 where it gave none, null where only one of exception and event log told
@@ -50,7 +50,7 @@ class EventOut(Struct, kw_only=True):
     other_sequence: int | None
 
     @classmethod
-    def of(cls, stored: StoredEvent) -> "EventOut":
+    def of(cls, stored: StoredEvent) -> "DeviceEventOut":
         event = stored.event
         return answer_from(
             cls,
@@ -62,10 +62,10 @@ class EventOut(Struct, kw_only=True):
         )
 
 
-class EventPage(Struct, kw_only=True):
+class DeviceEventPage(Struct, kw_only=True):
     """Newest arrival first. `next` is the cursor of the page after this one."""
 
-    items: list[EventOut]
+    items: list[DeviceEventOut]
     next: str | None
 
 
@@ -133,7 +133,7 @@ class OutagePage(Struct, kw_only=True):
 # ---------------------------------------------------------------- the routes
 
 
-async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def list_device_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit, query = limit_of(asked), asked.query
     device, endpoint = id_of(asked, "device"), id_of(asked, "endpoint")
     wanted = EventFilter(
@@ -147,8 +147,8 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
     found = await api.gateway.events.events(wanted)
     return ApiResponse(
-        body=EventPage(
-            items=[EventOut.of(item) for item in found],
+        body=DeviceEventPage(
+            items=[DeviceEventOut.of(item) for item in found],
             next=str(found[-1].id) if len(found) == limit else None,
         )
     )

@@ -138,7 +138,7 @@ def test_tables_are_read_again_and_error_records_with_them(
     body = data_arrived(read_data(meter, [5], quantity="Gas", log=log), read_data("", [1]))
     assert send(service, body) == 200
     until(lambda: len(errors(openway)) == 2)
-    until(lambda: len(openway("events", "errors", "--json").json["items"]) == 1)  # type: ignore[arg-type]
+    until(lambda: len(openway("device-events", "errors", "--json").json["items"]) == 1)  # type: ignore[arg-type]
     unknown, bad = sorted(errors(openway), key=lambda row: str(row["reason"]), reverse=True)
     assert (unknown["reason"], unknown["detail"]) == ("unknown_quantity", "Gas")
     assert bad["reason"] == "bad_part"
@@ -165,7 +165,7 @@ def test_tables_are_read_again_and_error_records_with_them(
     done = openway("intake", "reprocess", "--json").json
     assert done["values"] == 0
     assert done["still_open"] in (1, 2)
-    assert openway("events", "reprocess", "--json").json["new"] == 1
+    assert openway("device-events", "reprocess", "--json").json["new"] == 1
     number = str(bad["id"])
     assert openway("intake", "discard", number, "--reason", "no meter").code == Exit.OK
     assert openway("intake", "discard", number, "--reason", "no meter").code == Exit.CONFLICT

@@ -76,11 +76,13 @@ def test_one_read_is_made_and_reported_by_device(openway: Terminal) -> None:
 
 
 def test_events_outages_and_subscriptions_are_shown(openway: Terminal) -> None:
-    assert openway("events", "list", "--name", "power_down", "--since", "-1d", "--json").json == {
+    assert openway(
+        "device-events", "list", "--name", "power_down", "--since", "-1d", "--json"
+    ).json == {
         "items": [],
         "next": None,
     }
-    assert openway("events", "errors").code == Exit.OK
+    assert openway("device-events", "errors").code == Exit.OK
     assert openway("outages", "--json").json == {"items": [], "without_supply": 0, "next": None}
     assert "0 meters without supply now" in openway("outages", "--ended", "--since", "-2h").err
     assert openway("outages", "--cursor", "yesterday").code == Exit.INVALID
@@ -90,7 +92,7 @@ def test_events_outages_and_subscriptions_are_shown(openway: Terminal) -> None:
 def test_looking_again_at_unknown_events_takes_an_administrator(
     openway: Terminal, service: Service
 ) -> None:
-    assert openway("events", "reprocess").code == Exit.CONFLICT
-    done = openway.as_(ADMIN)("events", "reprocess", "--json")
+    assert openway("device-events", "reprocess").code == Exit.CONFLICT
+    done = openway.as_(ADMIN)("device-events", "reprocess", "--json")
     assert done.json == {"new": 0, "repeated": 0, "unknown": 0}
     assert openway.as_(ADMIN)("subscriptions", "check").code == Exit.OK
