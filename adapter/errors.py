@@ -9,6 +9,7 @@ GatewayError                    stable public `code`, one sentence for people
 ├── InvalidRequest              a field and the rule it breaks; nothing was stored
 │   └── UnknownDevice           the registry has no such device
 ├── NotFound                    no such command, communication, device or quarantined message
+├── NotKept                     it was there, and was removed for its age
 ├── Conflict                    same idempotency key, other content; or the state forbids it
 │   ├── IllegalTransition       the state machine has no such arrow; nothing changed
 │   └── Forbidden               the policy says no (approval, window, limit, same person twice)
@@ -61,6 +62,10 @@ class UnknownDevice(InvalidRequest):
 
 class NotFound(GatewayError):
     code = "not_found"
+
+
+class NotKept(GatewayError):
+    code = "not_kept"
 
 
 class Conflict(GatewayError):

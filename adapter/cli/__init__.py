@@ -18,6 +18,7 @@ from adapter.cli.commands import command
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
 from adapter.cli.events import device_events, outages
+from adapter.cli.feed import events
 from adapter.cli.intake import intake
 from adapter.cli.orders import order
 from adapter.cli.orders_visits import COMMANDS as VISITS
@@ -67,9 +68,9 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 
 for _each in (
-    demo, serve, simulate, command, order, todo, devices, service_points, intake, device_events,
-    outages, readings, schedule, subscriptions, retention, clock, holds, quarantine, set_aside,
-    wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record, replay,
+    demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
+    device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
+    set_aside, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

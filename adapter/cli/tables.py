@@ -343,7 +343,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "exits": exits,
         "values": values,
         "events": events,
-        "publications": _of_commands("What is offered to sinks", "publications"),
+        "publications": _of_commands("What is in the feed", "publications"),
         "signals": _of_commands("What is said, once when it matters", "signals", code_first=False),
         "commands": commands,
         "routes": _of_rest("Routes of the REST interface", "routes"),

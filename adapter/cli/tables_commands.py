@@ -56,7 +56,7 @@ def _resent(kind: CommandKind) -> str:
 
 
 def publications() -> Lines:
-    """Every type of event that is offered to sinks. What varies in a type is in angle brackets."""
+    """Every type of event of the feed. What varies in a type is in angle brackets."""
     from adapter.commands.activity import FINAL, TO_DO, State
     from adapter.commands.flows import Completion
     from adapter.engine.upkeep.signals import SIGNALS
@@ -66,7 +66,8 @@ def publications() -> Lines:
     ends = _or(state.value for state in State if state in FINAL)
     asks = _or(state.value for state in State if state in TO_DO - {State.NEEDS_PERSON})
     changes = _or(each.value for each in Completion)
-    command = "the command as REST gives it, and text"
+    command = "the command as REST gives it, its last 50 communications, and text"
+    ended = f"{command}; outcomes of each endpoint, null above 64 KiB, and outcomes_url"
     said = tuple(
         (row.event, row.when, "members of the log line") for row in SIGNALS.values() if not row.told
     )
@@ -74,7 +75,7 @@ def publications() -> Lines:
         *said,
         ("command.received", "the rules let it in", command),
         ("command.to_do.<state>", f"a person is asked for something: {asks}", command),
-        ("command.<state>", f"it has ended: {ends}", command),
+        ("command.<state>", f"it has ended: {ends}", ended),
         ("command.completion.<event>", f"a completion event was executed: {changes}", command),
         ("command.needs_person", "two people have to decide what became of it", command),
         ("command.late", "success is told for a switch order that was given up", command),
@@ -87,7 +88,7 @@ def publications() -> Lines:
         (
             "order.reply.<kind>",
             f"a reply to the system that ordered: {_or(each.value for each in ReplyKind)}",
-            "details id kind order reference requester",
+            "created_at details id kind order reference requester",
         ),
         (
             "service_point.changed",
@@ -100,6 +101,16 @@ def publications() -> Lines:
             "a meter told something that a table knows",
             "arguments at category conversion device duration_s endpoint exception head_end_name "
             "name number sequence started_at",
+        ),
+        (
+            "outage.<began or ended>",
+            "a meter is without supply, or no longer; each is told, in a storm as well",
+            "device duration_s ended_at endpoint event started_at",
+        ),
+        (
+            "payload.loaded",
+            "the content of a message or file is stored and to be seen",
+            "at bytes counts finished_at id inbox operation source",
         ),
         (
             "device.event_storm",

@@ -5,8 +5,10 @@ without an answer, or when the command ends before its part was sent. The sums a
 where a read waits for them, decide again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
@@ -227,3 +229,32 @@ def _of_strangers(counted: Tally, status: RequestStatus | None) -> Tally:
     if status is None or not status.scheduled == status.succeeded + status.failed > 0:
         return counted
     return Tally(requested=status.scheduled, succeeded=status.succeeded, failed=status.failed)
+
+
+def of_each(command: Command, rows: Iterable[EndpointOutcome]) -> tuple[EndpointOutcome, ...]:
+    """How each endpoint of a command that has ended came out; of several rows of one the last. Of
+    a command for one endpoint there is no row: it came out as the command did."""
+    if steps.for_many(command.request):
+        return tuple({row.endpoint: row for row in rows}.values())
+    activity = command.activity
+    result = _RESULTS.get(activity.outcome, EndpointResult.FAILED)
+    return tuple(
+        EndpointOutcome(
+            endpoint=target.endpoint,
+            result=result,
+            reason=activity.reason,
+            switch=activity.switch_state,
+        )
+        for target in command.targets
+    )
+
+
+_RESULTS: Final[Mapping[Outcome | None, EndpointResult]] = MappingProxyType(
+    {
+        Outcome.SUCCEEDED: EndpointResult.SUCCEEDED,
+        Outcome.SUCCEEDED_INFERRED: EndpointResult.SUCCEEDED,
+        Outcome.ALREADY_SATISFIED: EndpointResult.SUCCEEDED,
+        Outcome.NO_DATA: EndpointResult.MISSING,
+        Outcome.UNKNOWN: EndpointResult.UNKNOWN,
+    }
+)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from adapter.engine.commands.commands import Commands
 from adapter.engine.events.events import DeviceEvents
+from adapter.engine.feed.feed import Feed
 from adapter.engine.inbox import Inbox
 from adapter.engine.loops import Loops
 from adapter.engine.orders.orders import Orders
@@ -17,7 +18,7 @@ from adapter.engine.upkeep.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """All that a gateway can be asked, by subject: nine services over one store.
+    """All that a gateway can be asked, by subject: ten services over one store.
 
     Each may be called from several tasks at once, and says which errors it raises. They are of
     `adapter.errors`.
@@ -27,6 +28,7 @@ class Gateway:
     orders: Orders
     readings: Readings
     events: DeviceEvents
+    feed: Feed
     schedules: Schedules
     subscriptions: Subscriptions
     registry: Registry

@@ -193,6 +193,7 @@ class ReplayRun:
         ]
 
     async def _publications(self) -> list[object]:
+        """Those of commands."""
         rows = await self.store.outbox("scenario", limit=_MOST)
         return [
             {
@@ -205,6 +206,7 @@ class ReplayRun:
                 "text": row.publication.data["text"],
             }
             for row in rows
+            if row.publication.type.startswith("openway.command.")
         ]
 
     async def _inbox(self) -> list[object]:

@@ -16,6 +16,7 @@ from adapter.engine.commands.ports import Clock, DeviceRegistry, HeadEnd, Sink
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.workers import connect_workers
+from adapter.engine.feed.feed import Feed
 from adapter.engine.gateway import Gateway
 from adapter.engine.inbox import Inbox
 from adapter.engine.loops import Loops
@@ -54,6 +55,7 @@ from adapter.service.settings import IntakeSettings, RetentionSettings, Subscrip
 from adapter.service.upkeep import corrections, head_end_doubt, kept_days, todo_sources, upkeep
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
+from adapter.store.feed import SqliteFeed
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
 from adapter.store.registry.service_points import SqliteServicePoints
@@ -241,7 +243,7 @@ def assemble(
         runner=runner,
         signals=signals,
         field_work=parts.field_work or Outgoing(),
-        requester=parts.requester or PublishedReplies(store),
+        requester=parts.requester or PublishedReplies(),
         measurements=parts.measurements or StoredMeasurements(payloads.data, order_store),
         clock=clock,
         rules=parts.rules or load_rules(None, settings.head_end_kinds, settings.dispatch.head_end),
@@ -289,6 +291,13 @@ def assemble(
         registry=registry,
         upkeep=keeping,
     )
+    feed = Feed(SqliteFeed(database))
+
+    def published() -> None:
+        feed.saved()
+        runner.poke("publish")
+
+    database.published = published
     return Gateway(
         commands=commands,
         orders=running_orders,
@@ -298,6 +307,7 @@ def assemble(
             error_records=payloads.desk,
         ),
         events=payloads.events,
+        feed=feed,
         schedules=schedules,
         subscriptions=kept_subscriptions,
         registry=registry,

@@ -39,9 +39,9 @@ class Database:
     """The files of one store, opened by one process (a lock file beside them says so).
 
     One thread writes, in groups; one reads what the engine waits for; one answers the questions
-    that may take long. Measurements have a file and a writing thread of their own. `now`
-    gives the times of audit entries, publications and debits. `vfs` names a registered SQLite file
-    layer, None is the operating system's.
+    that may take long, one those about the feed. Measurements have a file and a writing thread of
+    their own. `now` gives the times of audit entries, publications and debits. `vfs` names a
+    registered SQLite file layer, None is the operating system's.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Database:
         self._connections: list[apsw.Connection] = []
         self._health = StoreHealth()
         self._open_now = False
+        self.published: Callable[[], None] = lambda: None
+        """Called in the event loop when publications were committed: a hint."""
         self.openings = 0
         """How often the files were opened: they may be others than before."""
         self.set_aside = SetAside(SqliteFailedRows(self), now)
@@ -87,14 +89,26 @@ class Database:
         except BaseException:
             self._release()
             raise
-        _, measured, copying, quick, slow = self._connections
+        _, measured, copying, quick, slow, feed = self._connections
         self._checkpointer = Checkpointer(copying, self._health)
-        self._writer = Writer(writer, self._health, head, checkpointer=self._checkpointer)
+        self._writer = Writer(
+            writer,
+            self._health,
+            head,
+            checkpointer=self._checkpointer,
+            published=lambda: self.published(),
+        )
         self._measured = Writer(measured, self._health, name="store-measured")
         self._quick = Reader("store-reader", quick, self._health)
         self._slow = Reader("store-query", slow, self._health)
-        for worker in (self._checkpointer, self._writer, self._measured, self._quick, self._slow):
+        self._feed = Reader("store-feed", feed, self._health)
+        for worker in (self._checkpointer, *self._workers):
             worker.start()
+
+    @property
+    def _workers(self) -> tuple[Reader | Writer, ...]:
+        """What is asked of them is finished in this order."""
+        return self._feed, self._slow, self._quick, self._measured, self._writer
 
     def _connect(self) -> apsw.Connection:
         """All connections, the writer's first. Somebody may have the file for a moment."""
@@ -122,19 +136,19 @@ class Database:
         yield measured
         check(measured, self._path)
         yield connect_writer(self._path, self._vfs)
-        for _ in range(2):
+        for _ in range(3):
             yield connect_reader_of_both(self._path, self._vfs)
 
     async def close(self) -> None:
         """Finish what was asked for and close. Raises StoreFailed if the last checkpoint fails."""
         if self._open_now:
             self._open_now = False
-            for worker in (self._slow, self._quick, self._measured, self._writer):
+            for worker in self._workers:
                 worker.hand_over()
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for worker in (self._slow, self._quick, self._measured, self._writer, self._checkpointer):
+        for worker in (*self._workers, self._checkpointer):
             worker.stop()
         failed = self._health.failed
         try:
@@ -208,6 +222,11 @@ class Database:
         """A question that may take long."""
         self.check_open()
         return await self._slow.call(work)
+
+    async def feed(self, work: Callable[[apsw.Connection], T]) -> T:
+        """A question about publications, which many ask, again and again."""
+        self.check_open()
+        return await self._feed.call(work)
 
     def check_open(self) -> None:
         """Raises StoreFailed where the file is closed, or the storage has failed."""

@@ -275,7 +275,8 @@ class Writer(_Worker):
     """Owns the only connection of this process that writes a file.
 
     `head` is that of the audit chain, where the file has one. Without a `checkpointer` it copies
-    the log itself, after its answers.
+    the log itself, after its answers. `published` is called in the event loop, after the answers
+    of a commit that has publications.
     """
 
     def __init__(
@@ -286,8 +287,11 @@ class Writer(_Worker):
         *,
         name: str = "store-writer",
         checkpointer: Checkpointer | None = None,
+        published: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name, connection, health)
+        self._published = published
+        self._told = False
         self._checkpointer = checkpointer
         self._transaction = Transaction(connection, head)
         self._pages = self._copied = 0
@@ -307,8 +311,16 @@ class Writer(_Worker):
         self._connection.execute("COMMIT")
         self.commits += 1
         self.head = self._transaction.head
+        if self._transaction.published:
+            self._told, self._transaction.published = True, False
         reached("store.after_commit")
         return results
+
+    def _settle(self, loop: asyncio.AbstractEventLoop, results: list[_Result]) -> None:
+        super()._settle(loop, results)
+        if self._told:
+            self._told = False
+            self._published()
 
     def _begin(self) -> None:
         begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)

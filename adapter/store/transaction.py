@@ -59,6 +59,8 @@ class Transaction:
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
         self.careful = False
+        self.published = False
+        """Publications were appended: a hint, that is not undone."""
         self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
 
     @property

@@ -159,6 +159,7 @@ def test_every_package_says_what_it_is() -> None:
 
 SUBJECTS = {
     "commands", "orders", "readings", "events", "schedules", "subscriptions", "registry", "upkeep",
+    "feed",
 }  # fmt: skip
 """What a folder or a file on any floor is about."""
 

@@ -25,6 +25,7 @@ GIVEN: Final = {
     "events.EVENTS": ("/device-events", "items"),
     "events.OUTAGES": ("/outages", "items"),
     "events.UNKNOWN_EVENTS": ("/device-events/errors", "items"),
+    "feed.FEED": ("/events", "items"),
     "intake.ERROR_RECORDS": ("/intake/errors", "items"),
     "orders.ORDERS": ("/orders", "items"),
     "orders.PAID": ("/orders/payment", "items"),

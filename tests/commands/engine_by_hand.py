@@ -160,7 +160,7 @@ class Engine:
             self.leasing,
         )
 
-    def _changed(self, after: Command, told: bool) -> None:
+    def _changed(self, after: Command) -> None:
         if (before := self.commands.get(after.id)) is not None:
             check(before, Step(command=after))
         self.commands[after.id] = after

@@ -162,7 +162,10 @@ def _stars(name: str) -> str:
     return name.replace(f"<{inner}>", "*") if inner else name
 
 
-IN_THE_LIST = {"openway.head_end.<silent or silence_over>": "openway.head_end.silent|silence_over"}
+IN_THE_LIST = {
+    "openway.head_end.<silent or silence_over>": "openway.head_end.silent|silence_over",
+    "openway.outage.<began or ended>": "openway.outage.ended|began",
+}
 
 
 def test_the_list_has_nothing_else() -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from adapter.commands.activity import Command
 from adapter.commands.business_objects import object_of_event
-from adapter.commands.effects import Effect, Publish, RecordOutcomes, ReleaseLanes
+from adapter.commands.effects import Effect, RecordOutcomes, ReleaseLanes
 from adapter.commands.events import Event
 from adapter.commands.flows import CommandKind
 from adapter.commands.lifecycle import Step, step
@@ -29,14 +29,13 @@ from adapter.engine.commands.ports import (
     Debit,
     Disposition,
     JudgedMessage,
-    Publication,
     Saved,
     Store,
 )
-from adapter.engine.commands.summary import summary
+from adapter.engine.commands.publications import ends, publications
 from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFailed
 from adapter.model.device import InstallEvent
-from adapter.model.ids import CommandId, EventId
+from adapter.model.ids import CommandId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace_struct as replace
 
@@ -112,11 +111,12 @@ class _Draft:
     jobs: list[_Application] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     notes: list[AuditNote] = field(default_factory=list)
+    stored: Sequence[EndpointOutcome] = ()
+    """Outcomes of its endpoints that were recorded before, where it has ended."""
 
 
 class Applier:
-    """`changed` is called with every command that was saved, and whether there is something to be
-    told of it: a hint, never needed for truth."""
+    """`changed` is called with every command that was saved: a hint, never needed for truth."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Applier:
         policies: Mapping[CommandKind, Policy],
         at_once: AtOnce,
         *,
-        changed: Callable[[Command, bool], None] = lambda command, told: None,
+        changed: Callable[[Command], None] = lambda command: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -219,6 +219,9 @@ class Applier:
         ready = [draft for draft in drafts.values() if draft.jobs]
         if not ready:
             return
+        for draft in ready:
+            if ends(draft.after, draft.effects, outcomes(draft.effects)):
+                draft.stored = await self._store.outcomes(draft.after.id)
         results = await self._store.save([self._change(draft) for draft in ready])
         for draft, saved in zip(ready, results, strict=True):
             self._settle(draft, saved)
@@ -238,6 +241,7 @@ class Applier:
 
     def _change(self, draft: _Draft) -> Change:
         along = draft.along
+        recorded = outcomes(draft.effects)
         draft.taken = taken = self._at_once.take(draft.before, draft.after)
         return Change(
             command=draft.after,
@@ -247,8 +251,8 @@ class Applier:
             acquire=along.acquire,
             release=any(isinstance(effect, ReleaseLanes) for effect in draft.effects),
             audit=tuple(draft.notes),
-            publications=publications(draft.after, draft.effects),
-            outcomes=outcomes(draft.effects),
+            publications=publications(draft.after, draft.effects, (*draft.stored, *recorded)),
+            outcomes=recorded,
             inbox=along.inbox,
             received=along.received,
             installs=along.installs,
@@ -264,7 +268,7 @@ class Applier:
                     job.done.set_result(after)
             if draft.taken is not None:
                 self._at_once.carry(after, draft.taken)
-            self._changed(after, any(isinstance(effect, Publish) for effect in draft.effects))
+            self._changed(after)
         elif saved is Saved.MOVED:
             for job in draft.jobs:
                 job.tries += 1
@@ -301,21 +305,6 @@ def _fail(jobs: Sequence[_Application], error: BaseException) -> None:
 def outcomes(effects: Sequence[Effect]) -> tuple[EndpointOutcome, ...]:
     return tuple(
         row for effect in effects if isinstance(effect, RecordOutcomes) for row in effect.rows
-    )
-
-
-def publications(command: Command, effects: Sequence[Effect]) -> tuple[Publication, ...]:
-    """The events that go out, each with an id that is the same whenever it is made again."""
-    return tuple(
-        Publication(
-            id=EventId(f"{command.id}:{effect.key}"),
-            type=f"openway.command.{effect.name}",
-            subject=command.id,
-            severity=effect.severity,
-            data={**summary(command), "text": effect.text or None},
-        )
-        for effect in effects
-        if isinstance(effect, Publish)
     )
 
 

@@ -50,11 +50,8 @@ class Commands:
         rule of the world as it is (install state, open opposite command) is stored in
         `validation_error`, from where it can be retried.
         """
-        made = await self._workers.submitter.submit(request, actor=actor)
-        found = await self.get(made.id)
-        if made.new:
-            self._workers.publish()
-            say_command_waits(self._workers.signals, found)
+        found = await self.get(await self._workers.submitter.submit(request, actor=actor))
+        say_command_waits(self._workers.signals, found)
         return found
 
     # ------------------------------------------------------------ look

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -12,7 +11,7 @@ from adapter.commands.flows import SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.lifecycle import step
 from adapter.commands.rules import check_request, lanes_of
 from adapter.commands.timing import Policy, after
-from adapter.engine.commands.apply import note, outcomes, publications
+from adapter.engine.commands.apply import note, outcomes
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     Accepted,
@@ -26,6 +25,7 @@ from adapter.engine.commands.ports import (
     Store,
     Submission,
 )
+from adapter.engine.commands.publications import publications
 from adapter.engine.commands.validation import Facts, Surveyed, Validation
 from adapter.engine.sortable_ids import SortableIds
 from adapter.errors import Conflict
@@ -33,14 +33,6 @@ from adapter.model.ids import CommandId, DeviceId, ServicePointId
 from adapter.model.values import replace
 
 _SUBMIT_TRIES: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmittedCommand:
-    """The command of a request. `new` is false where its key was known."""
-
-    id: CommandId
-    new: bool
 
 
 class Submitter:
@@ -64,12 +56,13 @@ class Submitter:
         self._ids = SortableIds(entropy)
         self._at_once = at_once
 
-    async def submit(self, request: CommandRequest, *, actor: str) -> SubmittedCommand:
-        """Raises InvalidRequest, UnknownDevice and Conflict; see `Commands.submit`."""
+    async def submit(self, request: CommandRequest, *, actor: str) -> CommandId:
+        """The command of the request. Raises InvalidRequest, UnknownDevice and Conflict; see
+        `Commands.submit`."""
         now = self._clock.now()
         content = _fingerprint(request)
         if (known := await self._known(request, content)) is not None:
-            return SubmittedCommand(id=known, new=False)
+            return known
         check_request(request, now=now)
         command, surveyed = await self._draft(request)
         submission, mine = await self._first(command, content, actor, surveyed)
@@ -79,9 +72,9 @@ class Submitter:
                 case Accepted(id=made, repeated=repeated):
                     if not repeated:
                         self._at_once.carry(submission.command, mine)
-                    return SubmittedCommand(id=made, new=True)
+                    return made
                 case Duplicate(id=made):
-                    return SubmittedCommand(id=made, new=False)
+                    return made
                 case KeyConflict(id=made):
                     raise _key_conflict(made)
                 case LaneTaken(holders=holders):
@@ -160,7 +153,7 @@ class Submitter:
             lanes=lanes_of(request, command.targets) if accepted else (),
             steal=request.past_unclear_order is not None,
             audit=(asked, note(actor, verdict, made)),
-            publications=publications(made.command, made.effects),
+            publications=publications(made.command, made.effects, outcomes(made.effects)),
             outcomes=outcomes(made.effects),
         )
         return submission, taken

@@ -197,5 +197,5 @@ def _told(hold: Hold, *, over: bool) -> Publication:
         type=f"openway.gateway.switch_orders_{end}",
         subject="gateway",
         severity=Severity.INFO if over else Severity.CRITICAL,
-        data={"reason": hold.reason.value, "since": hold.since.isoformat(), "text": hold.text},
+        data={"reason": hold.reason.value, "since": hold.since, "text": hold.text},
     )

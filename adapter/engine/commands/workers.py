@@ -28,7 +28,7 @@ from adapter.engine.upkeep.signals import Signals, say_command_waits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandWorkers:
-    """Who does what is said where each is written; `publish` has publications looked for now."""
+    """Who does what is said where each is written."""
 
     submitter: Submitter
     applier: Applier
@@ -39,7 +39,6 @@ class CommandWorkers:
     messages: MessageLog
     watchers: Watchers
     at_once: AtOnce
-    publish: Callable[[], None]
     signals: Signals
 
 
@@ -67,16 +66,11 @@ def connect_workers(
     dispatch, signals = settings.dispatch, signals or Signals(clock)
     watchers = Watchers()
 
-    def publish() -> None:
-        runner.poke("publish")
-
-    def changed(command: Command, told: bool) -> None:
+    def changed(command: Command) -> None:
         monitor.changed(command)
         watchers.changed(command)
         moved(command)
         say_command_waits(signals, command)
-        if told:
-            publish()
 
     at_once = AtOnce(
         clock, holds, places=dispatch.concurrency, lease_s=dispatch.lease_s, poke=runner.poke
@@ -122,6 +116,5 @@ def connect_workers(
         messages=messages,
         watchers=watchers,
         at_once=at_once,
-        publish=publish,
         signals=signals,
     )

@@ -3,35 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from adapter.commands.effects import Severity
-from adapter.engine.commands.ports import Change, Publication, Store
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage
-from adapter.model.ids import EventId
 from adapter.orders.replies import RequesterReply
 
 
 class PublishedReplies:
-    """Replies go out as events, with their fixed id, to whatever sinks the gateway has."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    """Replies are in the feed already, each stored with what it tells: nothing is left to do."""
 
     async def deliver(self, reply: RequesterReply) -> None:
-        publication = Publication(
-            id=EventId(reply.id),
-            type=f"openway.order.reply.{reply.kind.value}",
-            subject=reply.order,
-            severity=Severity.INFO,
-            data={
-                "id": reply.id,
-                "order": reply.order,
-                "kind": reply.kind.value,
-                "requester": reply.requester,
-                "reference": reply.external_reference,
-                "details": dict(reply.details),
-            },
-        )
-        await self._store.save([Change(publications=(publication,))])
+        pass
 
 
 @dataclass(slots=True)

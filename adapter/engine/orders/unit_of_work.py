@@ -347,17 +347,34 @@ class UnitOfWork:
     # ------------------------------------------------------------ what is told of it
 
     def reply(self, kind: e.ReplyKind, id_: str, details: Mapping[str, str]) -> None:
+        """To the requester's system, and published."""
         self.advice = details.get("advice", self.advice)
-        self._replies.append(
-            RequesterReply(
-                id=id_,
-                order=self.order.id,
-                kind=kind,
-                requester=self.order.requester,
-                external_reference=self.order.external_reference,
-                created_at=self.now,
-                due_at=self.now,
-                details=dict(details),
+        reply = RequesterReply(
+            id=id_,
+            order=self.order.id,
+            kind=kind,
+            requester=self.order.requester,
+            external_reference=self.order.external_reference,
+            created_at=self.now,
+            due_at=self.now,
+            details=dict(details),
+        )
+        self._replies.append(reply)
+        self._publications.append(
+            Publication(
+                id=EventId(reply.id),
+                type=f"openway.order.reply.{kind.value}",
+                subject=reply.order,
+                severity=Severity.INFO,
+                data={
+                    "id": reply.id,
+                    "order": reply.order,
+                    "kind": kind.value,
+                    "requester": reply.requester,
+                    "reference": reply.external_reference,
+                    "created_at": reply.created_at,
+                    "details": reply.details,
+                },
             )
         )
 
@@ -396,8 +413,14 @@ class UnitOfWork:
     ) -> None:
         """A visit has changed the service point or what stands there: into the audit, and
         published."""
-        at, cause = report.at.isoformat(), report.cause
-        detail = {**what, "order": self.order.id, "visit": visit, "cause": cause, "at": at}
+        at, cause = report.at, report.cause
+        detail = {
+            **what,
+            "order": self.order.id,
+            "visit": visit,
+            "cause": cause,
+            "at": at.isoformat(),
+        }
         self.note("field", POINT_CHANGED, point_subject(point), detail)
         self._publications.append(
             Publication(

@@ -260,9 +260,9 @@ def _silence_told(alarm: Silence, after: Silence) -> Publication:
         subject="head_end",
         severity=Severity.CRITICAL if silent else Severity.INFO,
         data={
-            "last_arrival": None if after.last is None else after.last.isoformat(),
+            "last_arrival": after.last,
             "allowed_s": alarm.allowed_s,
-            "raised_at": began,
+            "raised_at": alarm.alarm,
         },
     )
 

@@ -394,8 +394,10 @@ def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool
 
 def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) -> None:
     when = micros(at)
-    rows = ((item.id, when, *compressed(encode(item))) for item in publications)
-    tx.append(queries.INSERT_PUBLICATION, *rows)
+    made = [(item.id, when, *compressed(encode(item))) for item in publications]
+    if made:
+        tx.published = True
+        tx.append(queries.INSERT_PUBLICATION, *made)
 
 
 def note_all(

@@ -190,8 +190,8 @@ def _summary(row: tuple[Any, ...]) -> tuple[tuple[str, int], Publication | None]
         subject=bucket,
         severity=Severity.WARNING,
         data={
-            "from": begun.isoformat(),
-            "to": moment(ends).isoformat(),
+            "from": begun,
+            "to": moment(ends),
             "published": published,
             "in_summary": in_summary,
             "by_name": _decode_counts(counts),

@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
+from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import Publication
 from adapter.engine.events.ports import Taken
 from adapter.events.pairing import DeviceEvent, PairEnd, UnknownEvent, spells
-from adapter.events.types import EventTables, PairRole
-from adapter.model.ids import DeviceId, EndpointId
+from adapter.events.types import POWER, EventTables, PairRole
+from adapter.model.ids import DeviceId, EndpointId, EventId
 from adapter.store.commands import writing
 from adapter.store.events import queries as sql
 from adapter.store.rows import encode, micros, micros_or_none, moment
@@ -88,6 +89,8 @@ class EventIngest:
                 self._resolve(resolved[place], result, number)
         self._make_spells([event for _, event in new if event.pair])
         in_summary = sum(not self._tell(number, event) for number, event in new)
+        outages = [self._outage(event) for _, event in new if event.pair == POWER]
+        writing.publish(self._tx, outages, self._now)
         for bucket, window in self._windows.items():
             values = (window.started, window.ends, window.published, window.in_summary)
             self._db.execute(sql.PUT_WINDOW, (bucket, *values, encode(window.counts)))
@@ -207,12 +210,36 @@ class EventIngest:
             self._windows[bucket] = found
         return found
 
+    def _started(self, event: DeviceEvent) -> datetime | None:
+        """When what the event ends began."""
+        if event.role is not PairRole.LAST:
+            return None
+        key = (event.endpoint, event.pair, micros(event.at))
+        started: int | None = self._db.execute(sql.SPELL_ENDED_AT, key).get
+        return None if started is None else moment(started)
+
+    def _outage(self, event: DeviceEvent) -> Publication:
+        """Each is told, in a storm as well: nothing else says which meter is dark."""
+        over = event.role is PairRole.LAST
+        since = self._started(event) if over else event.at
+        device = self._device(event.endpoint)
+        return Publication(
+            id=EventId(f"{event.id}:outage"),
+            type=f"openway.outage.{'ended' if over else 'began'}",
+            subject=device or event.endpoint,
+            severity=Severity.INFO if over else Severity.WARNING,
+            data={
+                "endpoint": event.endpoint,
+                "device": device,
+                "started_at": since,
+                "ended_at": event.at if over else None,
+                "duration_s": _seconds(since, event.at) if over else None,
+                "event": event.id,
+            },
+        )
+
     def _publication(self, event: DeviceEvent) -> Publication:
-        started: int | None = None
-        if event.role is PairRole.LAST:
-            key = (event.endpoint, event.pair, micros(event.at))
-            started = self._db.execute(sql.SPELL_ENDED_AT, key).get
-        since = None if started is None else moment(started)
+        since = self._started(event)
         device = self._device(event.endpoint)
         return Publication(
             id=event.id,
@@ -226,15 +253,19 @@ class EventIngest:
                 "head_end_name": event.head_end_name,
                 "number": event.number,
                 "category": event.category,
-                "at": event.at.isoformat(),
+                "at": event.at,
                 "conversion": event.conversion,
                 "sequence": event.sequence,
                 "exception": event.exception,
                 "arguments": [list(item) for item in event.arguments],
-                "started_at": None if since is None else since.isoformat(),
-                "duration_s": None if since is None else (event.at - since).total_seconds(),
+                "started_at": since,
+                "duration_s": _seconds(since, event.at),
             },
         )
+
+
+def _seconds(since: datetime | None, until: datetime) -> float | None:
+    return None if since is None else (until - since).total_seconds()
 
 
 def _counts(body: bytes) -> dict[str, int]:

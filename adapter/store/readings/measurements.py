@@ -13,7 +13,14 @@ from typing import Any, Final
 import apsw
 
 from adapter.commands.calls import Reading, ReadingKind
-from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
+from adapter.commands.effects import Severity
+from adapter.engine.commands.ports import (
+    AuditNote,
+    Change,
+    Disposition,
+    InboxState,
+    Publication,
+)
 from adapter.engine.readings.ports import (
     ArrivedEvent,
     Batch,
@@ -31,7 +38,7 @@ from adapter.engine.readings.ports import (
 )
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import NotFound
-from adapter.model.ids import DeviceId, EndpointId, InboxId
+from adapter.model.ids import DeviceId, EndpointId, EventId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.store.commands import writing
@@ -148,9 +155,11 @@ class SqliteMeasurements:
             db.execute(queries.END_LOAD, ("loaded", started.load))
             values = (PayloadState.LOADED, "", None, micros(now), _encode_counts(counts))
             db.execute(queries.FINISH_PAYLOAD, (*values, started.payload))
+            stored: tuple[Disposition, ...] = ()
             if inbox is not None:
-                stored = Disposition(inbox=inbox, state=InboxState.STORED)
-                writing.save(tx, [Change(inbox=(stored,))], now)
+                stored = (Disposition(inbox=inbox, state=InboxState.STORED),)
+            payload = payload_of(next(db.execute(queries.PAYLOAD, (started.payload,))))
+            writing.save(tx, [Change(inbox=stored, publications=(_loaded(payload),))], now)
 
         await self._seal(started)
         await self._store.write(work)
@@ -409,6 +418,25 @@ def _known_payload(db: apsw.Connection, what: WaitingPayload) -> int | None:
     if row is None:
         return None
     return -1 if row[1] == PayloadState.LOADED else int(row[0])
+
+
+def _loaded(payload: Payload) -> Publication:
+    return Publication(
+        id=EventId(f"payload:{payload.id}:loaded"),
+        type="openway.payload.loaded",
+        subject=f"payload:{payload.id}",
+        severity=Severity.INFO,
+        data={
+            "id": payload.id,
+            "inbox": payload.inbox,
+            "source": payload.source,
+            "operation": payload.operation,
+            "at": payload.at,
+            "finished_at": payload.finished,
+            "bytes": payload.size,
+            "counts": payload.counts,
+        },
+    )
 
 
 def _encode_counts(counts: Counts) -> bytes:

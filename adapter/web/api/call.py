@@ -2,7 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +23,7 @@ import msgspec
 from msgspec import Meta, Struct, inspect
 
 from adapter.engine.commands.ports import AuditEntry
+from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import UnreadableRow
 from adapter.errors import InvalidRequest, NotFound, meant
@@ -82,10 +92,14 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """`lines` are sent one after the other, as they come, in place of `body`."""
+    """`lines` are sent one after the other, as they come, in place of `body`, and `pages` as
+    server-sent events; `raw` is sent as it is."""
 
     body: object = None
+    raw: bytes | None = None
+    media: str = "application/json"
     lines: AsyncGenerator[bytes, None] | None = None
+    pages: AsyncGenerator[FeedPage, None] | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -99,6 +113,22 @@ class ApiContext:
         self.keys = ApiKeys(settings.keys)
         self.waiting = asyncio.Semaphore(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
+
+
+@asynccontextmanager
+async def place_to_wait(api: ApiContext) -> AsyncIterator[None]:
+    """A place among those who wait. Raises ProblemRaised 429 where there is none."""
+    check_place(api)
+    async with api.waiting:
+        yield
+
+
+def check_place(api: ApiContext) -> None:
+    """Raises ProblemRaised 429 where too many wait."""
+    if api.waiting.locked():
+        raise ProblemRaised(
+            429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
+        )
 
 
 def answer_from(kind: type[S], value: object, **others: object) -> S:

@@ -39,6 +39,7 @@ from adapter.web.api.call import (
     install_status_of,
     limit_of,
     member,
+    place_to_wait,
     require,
     seconds_of,
 )
@@ -350,11 +351,7 @@ async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     if not wait_s:
         return _far(api, await api.gateway.commands.get(_command(asked)))
-    if api.waiting.locked():
-        raise ProblemRaised(
-            429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
-        )
-    async with api.waiting:
+    async with place_to_wait(api):
         return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
 
 

@@ -21,7 +21,7 @@ from adapter.model.texts import ID_PATTERN, LONGEST
 from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState
-from adapter.web.api import call, commands
+from adapter.web.api import call, commands, feed
 from adapter.web.api.orders import slug
 from adapter.web.api.problems import LINES, MEDIA_TYPE, HttpProblem
 from adapter.web.api.routes import ROUTES, Route
@@ -45,6 +45,18 @@ _QUERY: Final[Mapping[str, Json]] = {
     "device": _ID | {"description": "What concerns this device."},
     "open": {"type": "boolean", "description": "Only those without a final state."},
     "service_point": _ID | {"description": "What concerns this service point."},
+    "after": {
+        "type": "string",
+        "pattern": f"^([0-9]{{1,18}}|{feed.NEWEST})$",
+        "description": "`next` of the page before; newest: only what comes from now on. Without "
+        "it: all that is kept.",
+    },
+    "types": {
+        "type": "string",
+        "description": "Only of these types, with commas between; `*` at the end of one stands "
+        "for any end.",
+    },
+    "subject": _ID | {"description": "Only about this command, order, device or other thing."},
     "limit": {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50},
     "cursor": {"type": "string", "description": "`next` of the page before."},
     "head": {"type": "string", "description": "NUMBER:DIGEST of a head that was given out."},
@@ -88,9 +100,28 @@ _MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
 }
 """What a parameter of the same name may be on different routes."""
 
+_OWN: Final[Mapping[tuple[str, str], Json]] = {
+    ("/events", "limit"): {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": feed.MOST_EVENTS,
+        "default": 100,
+    },
+    ("/events", "wait"): {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 86_400,
+        "description": "Where there is nothing yet: answer when something comes, or after so many "
+        "seconds; bounded.",
+    },
+}
+"""Parameters that are another thing on one route than on the others."""
+
 _HEADERS: Final[Mapping[str, str]] = {
     commands.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
     "Mandatory for kinds that move a switch.",
+    feed.LAST_ID: "Of a stream that goes on: the id of the last event that came. Goes before "
+    "`after`.",
     commands.SECOND_KEY: "Token of the second person, where two are needed.",
 }
 
@@ -104,6 +135,7 @@ def document_json() -> bytes:
 def document() -> Json:
     """The whole document, as plain values."""
     named = [route.gives for route in ROUTES]
+    named += [kind for route in ROUTES for _, kind in route.also]
     named += [route.shown for route in ROUTES if route.shown is not None]
     kinds = [*dict.fromkeys(named), HttpProblem]
     schemas, components = msgspec.json.schema_components(
@@ -164,14 +196,20 @@ def _parameters(route: Route) -> Iterable[Json]:
 
 
 def _query(route: Route, name: str) -> Json:
-    members = _MEMBERS.get((route.path.removeprefix(call.PREFIX), name))
+    place = (route.path.removeprefix(call.PREFIX), name)
+    if place in _OWN:
+        return _OWN[place]
+    members = _MEMBERS.get(place)
     return _QUERY[name] if members is None else {"type": "string", "enum": members}
 
 
 def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
     good: Json = {
         "description": "Done" if route.status == 200 else "Accepted",
-        "content": {media_of(route): {"schema": of_kind[route.gives]}},
+        "content": {
+            media: {"schema": of_kind[kind]}
+            for media, kind in ((media_of(route), route.gives), *route.also)
+        },
     }
     if route.status == 202:
         good["headers"] = {

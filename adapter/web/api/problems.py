@@ -12,6 +12,7 @@ from adapter.errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
+    NotKept,
     StoreFailed,
 )
 
@@ -43,6 +44,7 @@ TITLES: Final[Mapping[int, str]] = {
     405: "Method not allowed",
     408: "The request did not come in time",
     409: "Conflict",
+    410: "No longer kept",
     411: "A length is needed",
     413: "The request is too large",
     415: "Media type not supported",
@@ -56,6 +58,7 @@ TITLES: Final[Mapping[int, str]] = {
 _STATUS_OF: Final[tuple[tuple[type[GatewayError], int], ...]] = (
     (InvalidRequest, 422),
     (NotFound, 404),
+    (NotKept, 410),
     (Forbidden, 403),
     (Conflict, 409),
     (StoreFailed, 503),

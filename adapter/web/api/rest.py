@@ -11,10 +11,12 @@ from typing import Final
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from aiohttp_sse import sse_response
 
 from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
+from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
@@ -77,6 +79,14 @@ class Rest(Server):
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
         self.metrics: Callable[[], Awaitable[bytes]] | None = None
         """What the gateway measures of itself; None: it is not served."""
+
+    async def start(self) -> str:
+        self._api.gateway.feed.let_wait(True)
+        return await super().start()
+
+    async def stop(self) -> None:
+        self._api.gateway.feed.let_wait(False)
+        await super().stop()
 
     def _runner(self) -> web.BaseRunner:
         app = web.Application(middlewares=[self._bounded])
@@ -182,6 +192,8 @@ class Rest(Server):
             )
             answered = await route.call(self._api, asked)
             crash_points.reached("rest.before_answer")
+            if answered.pages is not None:
+                return await _send_events(request, answered.pages)
             if answered.lines is not None:
                 return await _stream(request, answered.lines)
             return _response(answered)
@@ -305,6 +317,31 @@ def _query(route: Route, request: web.Request) -> Mapping[str, str]:
     return found
 
 
+class _Sent(msgspec.Struct):
+    """What of an event stands beside its data."""
+
+    seq: int
+    type: str
+
+
+_sent_of: Final = msgspec.json.Decoder(_Sent).decode
+
+
+async def _send_events(
+    request: web.Request, pages: AsyncGenerator[FeedPage, None]
+) -> web.StreamResponse:
+    """Each with its number as its id, until the caller goes."""
+    async with contextlib.aclosing(pages), sse_response(request, headers=HEADERS) as response:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async for page in pages:
+                for event in page.events:
+                    sent = _sent_of(event)
+                    await response.send(event.decode(), id=str(sent.seq), event=sent.type)
+                if not response.is_connected():
+                    break
+    return response
+
+
 async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> web.StreamResponse:
     """As fast as they are taken. What fails on the way cuts the answer off, which shows."""
     response = web.StreamResponse(headers=HEADERS)
@@ -326,7 +363,9 @@ async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> w
 def _response(answered: ApiResponse) -> web.Response:
     return web.Response(
         status=answered.status,
-        body=msgspec.json.encode(answered.body, order="deterministic"),
-        content_type=_JSON,
+        body=msgspec.json.encode(answered.body, order="deterministic")
+        if answered.raw is None
+        else answered.raw,
+        content_type=answered.media,
         headers={**HEADERS, **answered.headers},
     )

@@ -13,6 +13,7 @@ from adapter.web.api import (
     call,
     commands,
     events,
+    feed,
     orders,
     quarantine,
     readings,
@@ -24,6 +25,7 @@ from adapter.web.api import (
     visits,
 )
 from adapter.web.api.call import PREFIX, ApiContext, ApiRequest, ApiResponse
+from adapter.web.api.problems import LINES
 
 ANY: Final = tuple(role for role in Role if role is not Role.METRICS)
 NOBODY: Final[tuple[Role, ...]] = ()
@@ -33,7 +35,8 @@ NOBODY: Final[tuple[Role, ...]] = ()
 class Route:
     """`roles`: one of them is needed; none for routes without a key. `why` lists the statuses of
     problems beside those that every route has; `shown` is what the document says of `takes`;
-    `lines`: the answer is lines of JSON, of which `gives` is the last."""
+    `lines`: the answer is lines of JSON, of which `gives` is the last; `also` are other forms of
+    the answer that Accept may ask for, by media type."""
 
     method: str
     path: str
@@ -48,6 +51,7 @@ class Route:
     status: int = 200
     why: tuple[int, ...] = ()
     lines: bool = False
+    also: tuple[tuple[str, type], ...] = ()
 
 
 def _get(
@@ -60,6 +64,8 @@ def _get(
     why: tuple[int, ...] = (),
     roles: tuple[Role, ...] = ANY,
     lines: bool = False,
+    also: tuple[tuple[str, type], ...] = (),
+    headers: tuple[str, ...] = (),
 ) -> Route:
     return Route(
         method="GET",
@@ -71,6 +77,8 @@ def _get(
         query=query,
         why=why,
         lines=lines,
+        also=also,
+        headers=headers,
     )
 
 
@@ -197,6 +205,11 @@ ROUTES: Final = (
     _post(PREFIX + "/intake/reload", quarantine.reload_tables,
           "Read the tables of intake and events again; bad ones leave those before in force",
           _NOTE, quarantine.TablesOut, roles=(Role.ADMIN,)),
+    _get(PREFIX + "/events", feed.list_events,
+         "All that happened, oldest first; `wait` seconds for the next",
+         feed.EventPageOut, query=("after", "types", "subject", "limit", "wait"),
+         why=(409, 410, 422, 429), also=((LINES, feed.EventOut), (feed.STREAM, feed.EventOut)),
+         headers=(feed.LAST_ID,)),
     _get(PREFIX + "/device-events", events.list_device_events,
          "List device events, newest arrival first", events.DeviceEventPage,
          query=("device", "endpoint", "name", "category", "since", "limit", "cursor"), why=(404,)),

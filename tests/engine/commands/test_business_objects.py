@@ -12,7 +12,7 @@ from adapter.commands.business_objects import inbound_object
 from adapter.commands.effects import Publish
 from adapter.commands.flows import FLOWS, CommandKind, Scope
 from adapter.demo.demo import DemoSite
-from adapter.engine.commands.apply import publications
+from adapter.engine.commands.publications import publications
 from adapter.engine.commands.summary import summary
 from adapter.model.ids import CommandId
 from adapter.simulator.faults import Effect

@@ -72,8 +72,10 @@ class EventStage:
         while await self.events.once():
             pass
 
-    async def published(self) -> list[PublicationRow]:
-        return list(await self.store.outbox("test", limit=10_000))
+    async def published(self, beginning: str = "openway.device.") -> list[PublicationRow]:
+        """Those whose types begin so."""
+        rows = await self.store.outbox("test", limit=10_000)
+        return [row for row in rows if row.publication.type.startswith(beginning)]
 
     def again(self, tables: EventTables) -> None:
         """The stage of a restart with other tables."""

@@ -55,10 +55,11 @@ async def test_outages_say_since_when_a_meter_is_dark_and_how_long_it_was(tmp_pa
         (over,) = await made.events.outages(ongoing=False)
         assert (over.endpoint, over.duration_s) == (esn(3), 1800.0)
         told = (await made.published())[-1].publication
-        assert (told.data["duration_s"], told.data["started_at"]) == (
-            1800.0,
-            after(1).isoformat(),
-        )
+        lasted = (1800.0, "2026-03-01T12:01:00Z")
+        assert (told.data["duration_s"], told.data["started_at"]) == lasted
+        ended = (await made.published("openway.outage."))[-1].publication
+        assert (ended.type, ended.data["endpoint"]) == ("openway.outage.ended", esn(3))
+        assert (ended.data["duration_s"], ended.data["started_at"]) == lasted
 
 
 async def test_the_order_of_arrival_does_not_matter_to_outages(tmp_path: Path) -> None:
@@ -112,6 +113,9 @@ async def test_in_a_storm_some_are_told_and_the_rest_is_summed_up(tmp_path: Path
         await made.arrive([power(number, NOON) for number in range(1_200)])
         await made.work()
         assert len(await made.published()) == 10
+        assert len(await made.published("openway.outage.began")) == 1_200
+        (loaded,) = await made.published("openway.payload.loaded")
+        assert loaded.publication.data["source"] == "file-1"
         assert await made.events.count_without_supply() == 1_200
         assert dict(await made.events.counts()) == {"power_down": 1_200}
         await made.clock.turn(made.clock.now() + timedelta(seconds=61))

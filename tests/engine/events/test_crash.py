@@ -22,3 +22,4 @@ async def test_dying_there_neither_loses_nor_doubles_an_event(tmp_path: Path, de
         assert await made.events.count_without_supply() == METERS
         assert len({row.publication.id for row in await made.published()}) == 100
         assert len(await made.published()) == 100
+        assert len(await made.published("openway.outage.began")) == METERS

@@ -130,7 +130,7 @@ async def waiting(
         holds = SwitchHolds(None, clock)
         at_once = AtOnce(clock, holds)
 
-        def changed(saved: Command, told: bool) -> None:
+        def changed(saved: Command) -> None:
             monitors[0].changed(saved)
 
         applier = Applier(store, clock, POLICIES, at_once, changed=changed)

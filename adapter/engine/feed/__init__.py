@@ -1,0 +1,1 @@
+"""The feed: all events that go out, in one order."""

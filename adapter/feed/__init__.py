@@ -1,0 +1,1 @@
+"""Which events of the feed a receiver wants, and how they reach it. Pure."""
