@@ -14,7 +14,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from bench import callbacks, codec, commands, intake, orders, profiles, simulator, waiting, where
+from bench import (
+    callbacks,
+    codec,
+    commands,
+    events,
+    intake,
+    orders,
+    profiles,
+    simulator,
+    waiting,
+    where,
+)
 from bench.files import write
 from bench.machine import machine
 from bench.report import Part, show
@@ -29,6 +40,7 @@ PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "simulator": simulator.measure,
     "intake": intake.measure,
     "orders": orders.measure,
+    "events": events.measure,
     "profiles": profiles.measure,
 }
 _MILLION: Final = 1_000_000

@@ -70,7 +70,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
-    set_aside, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record, replay,
+    set_aside, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record,
+    replay,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in VISITS:

@@ -86,6 +86,7 @@ def command() -> None:
     help="Idempotency key: the same key gives the same command, for ever.",
 )
 @click.option("--reference", help="Your own reference, kept with the command.")
+@click.option("--callback-url", help="Its end is posted there; events.callback allows it.")
 @click.option("--order", help="The service order that this command belongs to.")
 @click.option("--priority", type=click.Choice([each.value for each in Priority]))
 @click.option("--configuration-group", help="Configuration group (commissioning).")

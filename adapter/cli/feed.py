@@ -1,14 +1,27 @@
-"""`openway events`: the feed of all that happened, listed or followed."""
+"""`openway events`: the feed of all that happened, listed, followed, and posted to receivers."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import click
 
-from adapter.cli.client import Client, Json, fields, items
+from adapter.cli.client import Client, Json, fields, items, segment
 from adapter.cli.numbers import WholeNumber
-from adapter.cli.output import F, as_json, columns, print_json_line, print_text, show_list
+from adapter.cli.output import (
+    Exit,
+    F,
+    as_json,
+    columns,
+    counted,
+    paged,
+    print_json_line,
+    print_text,
+    show_list,
+    show_text,
+)
 from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT
 
 FEED: Final = columns("event", "seq at type severity subject id")
 _LOOK_S: Final = 20.0
@@ -69,3 +82,66 @@ def follow(
 
 def _next(client: Client, query: Mapping[str, object]) -> dict[str, Json]:
     return fields(client.get("/events", {**query, "wait": _LOOK_S}, wait_s=_LOOK_S))
+
+
+# ---------------------------------------------------------------- what is posted
+
+RECEIVERS: Final = columns("receiver", "name after waiting oldest alarm_at stopped")
+DELIVERIES: Final = columns("event", "seq dead attempts first_at due_at error")
+receiver = click.argument("receiver")
+
+
+@events.command()
+@click.argument("receiver", required=False)
+@click.option("--dead", is_flag=True, default=None, help="Only those that are posted no more.")
+@paged()
+@as_json
+@with_session
+def deliveries(session: Session, /, receiver: str | None, as_json: bool, **query: object) -> None:
+    """Say how far each receiver is; or list what one has not taken."""
+    if receiver is None:
+        show_list(session.client.get("/events/receivers"), RECEIVERS, as_json=as_json)
+    else:
+        answer = session.client.get(_path(receiver, "deliveries"), query)
+        show_list(answer, DELIVERIES, as_json=as_json)
+
+
+@events.command()
+@receiver
+@as_json
+@with_session
+def retry(session: Session, /, receiver: str, as_json: bool) -> None:
+    """Post what a receiver has not taken again now, dead letters too.
+
+    One that was stopped, because it answered 410, goes on.
+    """
+    answer = fields(session.client.post(_path(receiver, "retry")))
+    show_text(answer, f"{counted(answer.get('events'), 'event')} posted again", as_json=as_json)
+
+
+@events.command()
+@receiver
+@click.option("--since", type=MOMENT, required=True, help="From then on.")
+@as_json
+@with_session
+def replay(session: Session, /, receiver: str, since: datetime, as_json: bool) -> None:
+    """Post all events since a time again, each with the id that it has."""
+    answer = fields(session.client.post(_path(receiver, "replay"), {"since": since}))
+    show_text(answer, f"{counted(answer.get('events'), 'event')} back", as_json=as_json)
+
+
+@events.command()
+@receiver
+@as_json
+@with_session
+def test(session: Session, /, receiver: str, as_json: bool) -> None:
+    """Post an event of no meaning to a receiver, and say what came of it."""
+    answer = fields(session.client.post(_path(receiver, "test")))
+    taken = f"taken: {answer.get('status')}" if answer.get("taken") else f"{answer.get('error')}"
+    show_text(answer, taken, as_json=as_json)
+    if not answer.get("taken"):
+        raise click.exceptions.Exit(Exit.WITHOUT_SUCCESS)
+
+
+def _path(receiver: str, what: str) -> str:
+    return f"/events/receivers/{segment(receiver)}/{what}"

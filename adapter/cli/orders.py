@@ -62,6 +62,7 @@ def order() -> None:
 @click.option("--activity-type", help="The site's own; else the kind's.")
 @click.option("--effective-at", type=MOMENT, help="Not before this time.")
 @click.option("--service-at", type=MOMENT, help="The time that the measurement is wanted for.")
+@click.option("--callback-url", help="Its replies are posted there; events.callback allows it.")
 @click.option("--account", help="Kept with the order.")
 @click.option(
     "--priority",

@@ -217,6 +217,17 @@ def settings() -> TableShown:
     )
 
 
+def receivers() -> TableShown:
+    from adapter.service.settings_table import receiver_rows
+
+    return TableShown(
+        "Settings of receivers of events",
+        ("setting", "type", "range", "default", "what it is"),
+        tuple((row.name, row.type, row.range, row.default, row.help) for row in receiver_rows()),
+        code_first=True,
+    )
+
+
 def sections() -> TableShown:
     from adapter.service.settings_table import sections
 
@@ -339,6 +350,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "withdrawal": _of_orders("Cancel and update, by the child's status", "withdrawal_table"),
         "import": import_,
         "settings": settings,
+        "receivers": receivers,
         "sections": sections,
         "exits": exits,
         "values": values,

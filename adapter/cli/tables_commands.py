@@ -83,12 +83,12 @@ def publications() -> Lines:
         (
             "order.<state>",
             f"an order moved: {_or(each.name.lower() for each in OrderState)}",
-            "id kind problem reference requester service_point state",
+            "callback_url id kind problem reference requester service_point state",
         ),
         (
             "order.reply.<kind>",
             f"a reply to the system that ordered: {_or(each.value for each in ReplyKind)}",
-            "created_at details id kind order reference requester",
+            "callback_url created_at details id kind order reference requester",
         ),
         (
             "service_point.changed",
@@ -116,6 +116,11 @@ def publications() -> Lines:
             "device.event_storm",
             "a window of a storm is over: what it held back",
             "by_name from in_summary published to",
+        ),
+        (
+            "feed.<undelivered, delivered_again, receiver_stopped or test>",
+            "a receiver of events is too far behind, is no longer, wants no more, or is tried",
+            "receiver text",
         ),
         (
             "gateway.audit_head",

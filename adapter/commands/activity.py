@@ -181,6 +181,7 @@ class CommandRequest(Struct, frozen=True, kw_only=True, gc=False):
     site_install_status   the site's own name of that one
     service_point         where the device of a connect or disconnect has to stand; None: where it
                           stands when the request is accepted
+    callback_url          where its end is posted, besides who else gets it; "": nowhere
     """
 
     kind: CommandKind
@@ -207,6 +208,7 @@ class CommandRequest(Struct, frozen=True, kw_only=True, gc=False):
     install_status_override: InstallStatus | None = None
     site_install_status: str = ""
     service_point: ServicePointId | None = None
+    callback_url: str = ""
 
     @property
     def flow(self) -> Flow:

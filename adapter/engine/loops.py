@@ -7,6 +7,7 @@ from typing import Final
 from adapter import __version__
 from adapter.engine.commands.workers import CommandWorkers
 from adapter.engine.events.events import DeviceEvents
+from adapter.engine.feed.feed import Feed
 from adapter.engine.inbox import Inbox
 from adapter.engine.orders.orders import Orders
 from adapter.engine.readings.ports import Intake
@@ -33,6 +34,7 @@ class Loops:
         intake: Intake,
         orders: Orders,
         events: DeviceEvents,
+        feed: Feed,
         schedules: Schedules,
         subscriptions: Subscriptions,
         registry: Registry,
@@ -45,6 +47,7 @@ class Loops:
         self._orders = orders
         self._registry = registry
         self._upkeep = upkeep
+        self._feed = feed
         inbox.addressed_came = workers.correlator.addressed_came
         runner.add("correlate", self._correlate)
         runner.add("dispatch", workers.dispatcher.start_taken)
@@ -62,7 +65,7 @@ class Loops:
         runner.add("retention", upkeep.retention.once)
         runner.add("signals", upkeep.signals.once)
         runner.add("durations", upkeep.durations.once)
-        for name, once in orders.loops.items():
+        for name, once in (*orders.loops.items(), *feed.deliveries.loops.items()):
             runner.add(name, once)
 
     async def start(self, *, background: bool) -> None:
@@ -72,6 +75,7 @@ class Loops:
         await self._upkeep.clock_watch.start()
         await self._workers.dispatcher.recover()
         await self._registry.start()
+        await self._feed.deliveries.start()
         if background:
             self._workers.at_once.on = True
             self._upkeep.signals.tell(Signal.STARTED, version=__version__)
@@ -81,6 +85,7 @@ class Loops:
     async def stop(self) -> None:
         ran, self._workers.at_once.on = self._workers.at_once.on, False
         await self.runner.stop()
+        await self._feed.deliveries.stop()
         await self._workers.dispatcher.settle()
         await self._intake.stop()
         await self._upkeep.clock_watch.stop()

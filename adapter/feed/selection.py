@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from adapter.errors import InvalidRequest
 
-_PATTERN = re.compile(r"[A-Za-z0-9_.-]+\*?|\*")
+_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]+\*?|\*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,14 @@ class TypePatterns:
         return type_ in self.whole or type_.startswith(self.beginnings)
 
 
+EVERY_TYPE: Final = TypePatterns()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """`subject` is a command, an order, a device, or another thing that events are about."""
 
-    types: TypePatterns = TypePatterns()
+    types: TypePatterns = EVERY_TYPE
     subject: str | None = None
 
     @property
@@ -52,4 +56,4 @@ class Selection:
         return self.subject in (None, subject) and self.types.fit(type_)
 
 
-_EVERYTHING = Selection()
+_EVERYTHING: Final = Selection()

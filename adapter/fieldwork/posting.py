@@ -8,7 +8,7 @@ import aiohttp
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.fieldwork.settings import PostSettings
-from adapter.fieldwork.signing import keys_of, signed
+from adapter.webhooks.signing import keys_of, signed
 
 JSON: Final = "application/json"
 _LATER: Final = frozenset({408, 425, 429})

@@ -62,7 +62,8 @@ class ReplySettings(PostSettings):
     """Where replies to requesters go."""
 
     url: Annotated[
-        str, "replies to requesters are posted to this URL; empty: they are published as events"
+        str,
+        "replies to requesters are posted to this URL; empty: they are events of the feed alone",
     ] = ""
 
     def __post_init__(self) -> None:

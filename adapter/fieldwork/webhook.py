@@ -13,13 +13,13 @@ from adapter.errors import GatewayError
 from adapter.fieldwork.messages import BadReport, message_json, read_report
 from adapter.fieldwork.posting import JSON, NotTaken, PostRefused, SignedPost, webhook_id
 from adapter.fieldwork.settings import WebhookSettings
-from adapter.fieldwork.signing import NotSigned, keys_of, signed, verify
 from adapter.orders.lookups import BASE, OrderLookups
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import Door, bind, with_routes
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import ConnectionLimits
 from adapter.web.api.problems import ProblemRaised, of_error, response_of
+from adapter.webhooks.signing import NotSigned, keys_of, signed, verify
 
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)

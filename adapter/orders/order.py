@@ -267,6 +267,7 @@ class ServiceOrder(Struct, frozen=True, kw_only=True, gc=False):
     stop: str = ""
     problem: OrderProblem | None = None
     replies: int = 0
+    callback_url: str = ""
     version: int = 0
 
     @property

@@ -21,6 +21,7 @@ from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Clock, Sink
 from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.feed.ports import Receiver
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.ports import OrderRules, Requester
 from adapter.engine.readings.error_records import ErrorRecords
@@ -37,11 +38,12 @@ from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
-from adapter.service.settings import Settings
+from adapter.service.settings import EventSettings, Settings
 from adapter.service.upkeep import witness_policy
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
+from adapter.webhooks.sender import WebhookReceiver
 from adapter.wire.codec import Codec
 from adapter.wire.gate import check_contract, check_hosted, grouped
 
@@ -131,6 +133,8 @@ async def over(
             retention=settings.retention,
             clock_policy=settings.clock,
             witness=witness_policy(settings.store),
+            receivers=_receivers(settings.events, clock),
+            alarm_after=timedelta(seconds=settings.events.alarm_s),
             orders=replace(
                 given,
                 rules=rules,
@@ -140,6 +144,10 @@ async def over(
             ),
         )
         yield await stack.enter_async_context(running(core, settings, listening, clock))
+
+
+def _receivers(settings: EventSettings, clock: Clock) -> list[Receiver]:
+    return [WebhookReceiver(each, clock, source=settings.source) for each in settings.receivers]
 
 
 def _requester(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Requester | None:

@@ -16,7 +16,9 @@ from adapter.engine.commands.ports import Clock, DeviceRegistry, HeadEnd, Sink
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.workers import connect_workers
+from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.feed.feed import Feed
+from adapter.engine.feed.ports import Receiver
 from adapter.engine.gateway import Gateway
 from adapter.engine.inbox import Inbox
 from adapter.engine.loops import Loops
@@ -56,6 +58,7 @@ from adapter.service.upkeep import corrections, head_end_doubt, kept_days, todo_
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.feed import SqliteFeed
+from adapter.store.feed_deliveries import SqliteDeliveries
 from adapter.store.orders.orders import SqliteOrders
 from adapter.store.readings.reports import SqliteReports
 from adapter.store.registry.service_points import SqliteServicePoints
@@ -117,6 +120,8 @@ def connect(
     orders: OrderParts | None = None,
     clock_policy: ClockPolicy | None = None,
     witness: WitnessPolicy | None = None,
+    receivers: Sequence[Receiver] = (),
+    alarm_after: timedelta = timedelta(minutes=15),
 ) -> Core:
     """A gateway over an open store and a head end that is not connected yet. Without
     `subscriptions` the head end is asked for none, and its silence is not looked at; without a
@@ -164,6 +169,8 @@ def connect(
         orders=orders,
         clock_policy=clock_policy,
         witness=witness,
+        receivers=receivers,
+        alarm_after=alarm_after,
     )
     gateway.upkeep.doubts.append(partial(head_end_doubt, client.limits))
     client.limits.told = lambda news, fields: gateway.upkeep.signals.tell(
@@ -199,6 +206,8 @@ def assemble(
     orders: OrderParts | None = None,
     clock_policy: ClockPolicy | None = None,
     witness: WitnessPolicy | None = None,
+    receivers: Sequence[Receiver] = (),
+    alarm_after: timedelta = timedelta(minutes=15),
     entropy: Callable[[], int] = lambda: secrets.randbits(80),
 ) -> Gateway:
     """A gateway over an open store and any head end that fits the ports; `devices` is a site's own
@@ -278,6 +287,16 @@ def assemble(
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )
+    feed = Feed(
+        SqliteFeed(database),
+        EventDeliveries(receivers, SqliteDeliveries(database), clock, alarm_after=alarm_after),
+    )
+
+    def published() -> None:
+        feed.saved()
+        runner.poke("publish", *feed.deliveries.names)
+
+    database.published = published
     inbox = Inbox(store, identity, runner, workers.correlator.take, signals, durations)
     loops = Loops(
         runner,
@@ -286,18 +305,12 @@ def assemble(
         intake=payloads.intake,
         orders=running_orders,
         events=payloads.events,
+        feed=feed,
         schedules=schedules,
         subscriptions=kept_subscriptions,
         registry=registry,
         upkeep=keeping,
     )
-    feed = Feed(SqliteFeed(database))
-
-    def published() -> None:
-        feed.saved()
-        runner.poke("publish")
-
-    database.published = published
     return Gateway(
         commands=commands,
         orders=running_orders,

@@ -10,7 +10,6 @@ from adapter.engine.events.tables import load_event_tables
 from adapter.engine.readings.tables import load_tables, names_zone
 from adapter.errors import ContractError, SettingsError
 from adapter.fieldwork.settings import FieldWorkKind
-from adapter.fieldwork.signing import keys_of
 from adapter.headend import security
 from adapter.server import connections
 from adapter.server.connections import bind
@@ -18,6 +17,7 @@ from adapter.service.callback_keys import written_keys
 from adapter.service.orders_file import load_rules
 from adapter.service.settings import Settings
 from adapter.settings.text_files import require_file
+from adapter.webhooks.signing import keys_of
 from adapter.wire.catalog import Catalog
 
 

@@ -42,6 +42,8 @@ from adapter.settings.loading import PREFIX, Sources, read_section
 from adapter.settings.text_files import read_toml
 from adapter.settings.urls import url_problem
 from adapter.subscriptions.reconcile import Generation
+from adapter.webhooks.envelope import SOURCE
+from adapter.webhooks.settings import CallbackReceiverSettings, ReceiverSettings
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
@@ -141,6 +143,32 @@ class RetentionSettings:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSettings:
+    """Systems that events are posted to stand in tables of their own: any number of
+    `[[events.webhook]]` and of `[[events.callback]]`."""
+
+    source: Annotated[str, "what events say they are from (CloudEvents' source)"] = SOURCE
+    alarm_s: Annotated[
+        PositiveSeconds, "people are told when a receiver has not taken an event for so long"
+    ] = 900.0
+    webhook: tuple[ReceiverSettings, ...] = ()
+    callback: tuple[CallbackReceiverSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        names = [each.name for each in self.receivers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise SettingsError(f"webhook: {', '.join(sorted(twice))}: a name is given twice")
+        if not self.source or not self.source.isprintable():
+            raise SettingsError("source: is needed")
+
+    @property
+    def receivers(self) -> tuple[ReceiverSettings | CallbackReceiverSettings, ...]:
+        """All of them."""
+        return (*self.webhook, *self.callback)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +330,7 @@ class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    events: EventSettings = field(default_factory=EventSettings)
     schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
     subscriptions: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     commands: Mapping[CommandKind, Policy] = field(default_factory=lambda: POLICIES)

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.service.settings import LoadedSettings, Settings
 from adapter.settings.conversion import WEEKDAYS
 from adapter.settings.loading import Leaf, leaves
+from adapter.webhooks.settings import CallbackReceiverSettings, ReceiverSettings
 
 _UNITS: Final = (
     ("_per_s", "per second"),
@@ -43,6 +45,16 @@ def rows() -> tuple[SettingRow, ...]:
         key, name = _keyless(leaf.name)
         gathered.setdefault(name, []).append((key, leaf))
     return tuple(_row(name, found) for name, found in gathered.items())
+
+
+def receiver_rows() -> tuple[SettingRow, ...]:
+    """Settings of the tables of which there may be any number."""
+    kinds = (
+        ("events.webhook", ReceiverSettings),
+        ("events.callback", CallbackReceiverSettings),
+    )
+    found = (leaf for at, kind in kinds for leaf in leaves(kind, at))
+    return tuple(replace(_row(leaf.name, [("", leaf)]), variable="") for leaf in found)
 
 
 _KEYED: Final = (

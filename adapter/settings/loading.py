@@ -84,6 +84,14 @@ class _Member:
         return isinstance(self.kind, type) and is_dataclass(self.kind)
 
     @property
+    def listed(self) -> type | None:
+        """The section of which there may be any number, else None."""
+        item = next(iter(get_args(self.kind)), None)
+        if get_origin(self.kind) is not tuple or not isinstance(item, type):
+            return None
+        return item if is_dataclass(item) and not hasattr(item, "from_line") else None
+
+    @property
     def keyed(self) -> tuple[type[StrEnum], type] | None:
         """The key and the section of a mapping of sections, else None."""
         if get_origin(self.kind) is Mapping and is_dataclass(get_args(self.kind)[1]):
@@ -136,10 +144,13 @@ def _member(item: Any, hint: object) -> _Member:
 
 
 def leaves(kind: type, at: str = "", default: object = None) -> Iterator[Leaf]:
-    """Every setting of a settings class, in its order; each key of a keyed section for itself."""
+    """Every setting of a settings class, in its order; each key of a keyed section for itself.
+    Those of sections of which there may be any number are left out: they have no variables."""
     for member in _members(kind):
         name = _below(at, member.name)
         value = member.below(default)
+        if member.listed is not None:
+            continue
         if member.keyed is not None:
             given = value if isinstance(value, Mapping) else {}
             for key in member.keyed[0]:
@@ -214,7 +225,9 @@ def read_section(
     for member in members:
         standard = member.below(default)
         name = _below(at, member.name)
-        if member.keyed is not None:
+        if member.listed is not None:
+            values[member.name] = _read_listed(member.listed, name, table, sources, member.name)
+        elif member.keyed is not None:
             values[member.name] = _read_keyed(member, name, standard, table, sources, values)
         elif member.section:
             values[member.name] = _read_subsection(member, name, standard, table, sources)
@@ -241,6 +254,21 @@ def _read_subsection(
     if member.optional and base is None and given == {} and not sources.names(member.kind, name):
         return None
     return read_section(member.kind, given, sources, name, base)
+
+
+def _read_listed(
+    kind: type, at: str, table: Mapping[str, object], sources: Sources, name: str
+) -> tuple[object, ...]:
+    """Of the file alone: no variable could say which of them it is for."""
+    given = table.get(name, [])
+    if not isinstance(given, list):
+        sources.complain(at, f"must be tables, each under [[{at}]]")
+        return ()
+    beside = replace(sources, environ={}, origin={})
+    return tuple(
+        read_section(kind, each, beside, f"{at}.{number}")
+        for number, each in enumerate(given, start=1)
+    )
 
 
 def _read_keyed(

@@ -8,7 +8,7 @@ import msgspec
 from adapter.engine.feed.ports import FeedBounds, FeedPage
 from adapter.errors import Conflict, NotKept
 from adapter.feed.selection import Selection
-from adapter.store.compression import expanded
+from adapter.store.compression import PLAIN, expanded
 from adapter.store.database import Database
 from adapter.store.rows import moment
 
@@ -17,6 +17,7 @@ _MOST_LOOKED_AT: Final = 10_000
 
 NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'publication'"
 OLDEST: Final = "SELECT min(seq) FROM publication"
+ID: Final = "SELECT id FROM publication WHERE seq = ?"
 ROWS: Final = "SELECT seq, at, form, body FROM publication WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
@@ -38,6 +39,9 @@ class SqliteFeed:
 
     async def bounds(self) -> FeedBounds:
         return await self._store.feed(_bounds)
+
+    async def id_of(self, seq: int) -> str | None:
+        return await self._store.feed(lambda db: db.execute(ID, (seq,)).get)
 
     async def page(self, after: int, wanted: Selection, *, limit: int) -> FeedPage:
         return await self._store.feed(lambda db: _page(db, after, wanted, limit))
@@ -82,11 +86,17 @@ def check_cursor(after: int, bounds: FeedBounds) -> None:
 
 
 def _event(row: tuple[Any, ...], wanted: Selection) -> bytes | None:
-    """The stored object with its number and time before its own members; None: not wanted."""
+    """None: not wanted."""
+    if wanted.everything:
+        return event_of(row)
     seq, at, form, body = row
     plain = expanded(form, body)
-    if not wanted.everything:
-        head = _head_of(plain)
-        if not wanted.fits(head.type, head.subject):
-            return None
+    head = _head_of(plain)
+    return event_of((seq, at, PLAIN, plain)) if wanted.fits(head.type, head.subject) else None
+
+
+def event_of(row: tuple[Any, ...]) -> bytes:
+    """The stored object with its number and time before its own members."""
+    seq, at, form, body = row
+    plain = expanded(form, body)
     return b'{"seq":%d,"at":%b,%b' % (seq, msgspec.json.encode(moment(at)), plain[1:])

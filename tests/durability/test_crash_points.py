@@ -16,8 +16,8 @@ _OF_ORDERS: Final = ("order.", "field.", "reply.")
 """Where service orders lead to."""
 
 
-_ELSEWHERE: Final = ("events.", "schedule.")
-"""Stages beside the commands; they die in tests/events/ and tests/schedules/."""
+_ELSEWHERE: Final = ("events.", "schedule.", "deliver.")
+"""Stages beside the commands; they die in tests/events/, tests/schedules/ and tests/feed/."""
 
 
 _ONE_RUN: Final = (

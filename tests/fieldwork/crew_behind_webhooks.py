@@ -13,10 +13,10 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import Conflict, NotFound
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.messages import read_message, report_json
-from adapter.fieldwork.signing import key_of, verify
 from adapter.fieldwork.webhook import post_report
 from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
+from adapter.webhooks.signing import key_of, verify
 
 KEY = Secret("whsec_" + "T1VS" * 8)
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapter.errors import SettingsError
-from adapter.fieldwork.signing import ID, SIGNATURE, TIMESTAMP, NotSigned, key_of, signed, verify
 from adapter.model.secret import Secret
+from adapter.webhooks.signing import ID, SIGNATURE, TIMESTAMP, NotSigned, key_of, signed, verify
 
 NOW = datetime(2021, 2, 25, 15, 42, 10, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

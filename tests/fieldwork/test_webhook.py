@@ -14,10 +14,10 @@ from adapter.errors import SettingsError, StoreFailed
 from adapter.fieldwork.messages import read_message, report_json
 from adapter.fieldwork.posting import NotTaken
 from adapter.fieldwork.settings import FieldWorkKind, FieldWorkSettings, WebhookSettings
-from adapter.fieldwork.signing import ID, NotSigned, key_of, verify
 from adapter.fieldwork.webhook import WebhookFieldWork, post_report
 from adapter.model.secret import Secret
 from adapter.server.connections import bind, url_of
+from adapter.webhooks.signing import ID, NotSigned, key_of, verify
 from tests.fieldwork.builders import KeptReports, a_message, a_work_report
 
 OURS = Secret("whsec_" + "T1VS" * 8)

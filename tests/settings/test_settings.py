@@ -410,3 +410,18 @@ def sample(leaf: Leaf) -> str:
 def test_every_setting_can_be_read_from_a_variable(leaf: Leaf) -> None:
     value = convert(leaf.name, leaf.kind, from_text(leaf.kind, sample(leaf)), Path())
     assert value not in (None, MISSING)
+
+
+def test_there_may_be_any_number_of_receivers_each_with_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("whsec_b3BlbndheS1nYXRld2F5LWRvY3VtZW50YXRpb24=\n")
+    one = '[[events.webhook]]\nname = "{}"\nurl = "https://cis.example/"\nkeys_file = "keys.txt"\n'
+    settings = load(a_file(tmp_path, one.format("a") + one.format("b")), {})
+    assert [each.name for each in settings.events.webhook] == ["a", "b"]
+    twice = complaints(a_file(tmp_path, one.format("a") * 2))
+    assert twice == ["events.webhook: a: a name is given twice"]
+    (bad,) = complaints(a_file(tmp_path, one.format("a") + "bogus = 1\n"))
+    assert bad.startswith("events.webhook.1.bogus: unknown setting")
+    (clear,) = complaints(a_file(tmp_path, one.format("a").replace("https", "http")))
+    assert clear == "events.webhook.1.url: plain http beyond loopback needs allow_cleartext"
+    (list_,) = complaints(a_file(tmp_path, "[events.webhook]\nname = 'a'\n"))
+    assert list_ == "events.webhook: must be tables, each under [[events.webhook]]"

@@ -3,7 +3,7 @@
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import Import, InboxRow, InboxState
 from adapter.engine.commands.settings import CommandSettings
+from adapter.engine.feed.ports import Receiver
 from adapter.engine.gateway import Gateway
 from adapter.engine.readings.spool import Spool
 from adapter.errors import OutcomeUnknown
@@ -175,6 +176,7 @@ async def a_rig(
     store_type: type[SqliteStore] = SqliteStore,
     spool: Spool | None = None,
     reads_with: Codec | None = None,
+    receivers: Sequence[Receiver] = (),
 ) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
         clock = HandClock(NOON)
@@ -196,6 +198,7 @@ async def a_rig(
             identity=identity,
             settings=commands or CommandSettings(),
             payloads=payloads,
+            receivers=receivers,
         )
         await gateway.registry.import_devices(population())
         await gateway.start(background=False)

@@ -53,6 +53,8 @@ def _is_end(effect: Effect) -> bool:
 
 def _data(command: Command, effect: Publish, rows: Iterable[EndpointOutcome]) -> dict[str, object]:
     data = {**summary(command), "text": effect.text or None}
+    if command.request.callback_url:
+        data["callback_url"] = command.request.callback_url
     communications = data["communications"]
     if isinstance(communications, list):
         data["communications"] = communications[-_COMMUNICATIONS:]

@@ -1,13 +1,21 @@
 """The events of the gateway in one order, for whoever asks from outside."""
 
 import asyncio
+import zlib
 from typing import Final
 
+from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.feed.ports import FeedBounds, FeedPage, FeedStore
+from adapter.errors import Conflict
 from adapter.feed.selection import Selection
 
 _LOOK_EVERY_S: Final = 30.0
 """Every save of an event wakes who waits; that it should not is not believed for ever."""
+
+
+def cursor_of(seq: int, id_: str) -> str:
+    """Of the event of that number and id."""
+    return f"{seq}-{zlib.crc32(id_.encode()):08x}"
 
 
 class Feed:
@@ -17,8 +25,10 @@ class Feed:
     later. Raises Conflict for a cursor that was never given, NotKept for one whose events are gone.
     """
 
-    def __init__(self, store: FeedStore) -> None:
+    def __init__(self, store: FeedStore, deliveries: EventDeliveries) -> None:
         self._store = store
+        self.deliveries = deliveries
+        """Events to the systems that they are posted to."""
         self._news = asyncio.Event()
         self._saves = 0
         self.waits = True
@@ -39,6 +49,24 @@ class Feed:
     async def bounds(self) -> FeedBounds:
         """The oldest event that is kept, and the newest."""
         return await self._store.bounds()
+
+    async def cursor(self, seq: int) -> str:
+        """What stands for the place behind the event of that number: the number, and a mark of the
+        event, by which a store that was restored from an older copy shows."""
+        known = await self._store.id_of(seq)
+        return str(seq) if known is None else cursor_of(seq, known)
+
+    async def place(self, cursor: str) -> int:
+        """The number in a cursor. Raises Conflict where another event has it now."""
+        number, _, mark = cursor.partition("-")
+        seq = int(number)
+        known = await self._store.id_of(seq) if mark else None
+        if known is not None and cursor_of(seq, known) != cursor:
+            raise Conflict(
+                f"another event has the number {seq} now: was the store restored from an older "
+                "copy? Begin where you know all events by their ids"
+            )
+        return seq
 
     async def page(
         self, after: int, wanted: Selection, *, limit: int, wait_s: float = 0.0

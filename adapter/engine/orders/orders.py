@@ -232,6 +232,7 @@ class Orders:
             account=request.account,
             priority=request.priority,
             fields=dict(request.fields),
+            callback_url=request.callback_url,
         )
 
     async def plan(self, request: OrderRequest) -> OrderPlan:

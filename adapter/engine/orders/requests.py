@@ -21,6 +21,7 @@ class OrderRequest:
 
     `activity_type` "" is the kind's own. `effective_at` None: now; `service_at` None: the same.
     `fields` are the activity's elements by name (connectNewDevice, noticeReference, contact...).
+    `callback_url` "": its replies and its end are posted nowhere of its own.
     """
 
     kind: OrderKind
@@ -33,6 +34,7 @@ class OrderRequest:
     account: str = ""
     priority: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
+    callback_url: str = ""
 
 
 def check_request(request: OrderRequest) -> None:

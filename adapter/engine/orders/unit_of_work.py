@@ -373,6 +373,7 @@ class UnitOfWork:
                     "requester": reply.requester,
                     "reference": reply.external_reference,
                     "created_at": reply.created_at,
+                    "callback_url": self.order.callback_url or None,
                     "details": reply.details,
                 },
             )
@@ -461,6 +462,7 @@ class UnitOfWork:
                     "requester": order.requester,
                     "reference": order.external_reference,
                     "problem": problem.code if problem is not None else None,
+                    "callback_url": order.callback_url or None,
                 },
             )
         )

@@ -67,6 +67,9 @@ WHERE state = 'resolved' AND at < :before AND id > :after ORDER BY id LIMIT :lim
 SELECT 0, ends, 1 FROM event_window WHERE summed_up = 1 AND ends < :before LIMIT 1""",
         Kept.PUBLICATIONS: """
 SELECT seq, at, seq <= coalesce((SELECT min(seq) FROM sink_cursor), seq)
+    AND seq <= coalesce((SELECT min(seq) FROM receiver WHERE active = 1 AND stopped = ''), seq)
+    AND NOT EXISTS (SELECT 1 FROM delivery d JOIN receiver r ON r.name = d.receiver
+        WHERE d.seq = publication.seq AND d.dead = 0 AND r.active = 1)
     AND seq NOT IN (SELECT CAST(row AS INTEGER) FROM failed_row
         WHERE kind = 'publication' AND state <> 'discarded')
 FROM publication WHERE seq > :after ORDER BY seq LIMIT :limit""",

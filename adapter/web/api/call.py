@@ -49,6 +49,7 @@ _EXPORTS_AT_ONCE: Final = 2
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=LONGEST, pattern=TEXT_PATTERN)]
 NeededText = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=TEXT_PATTERN)]
+Address = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^https?://[\x21-\x7e]+$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 DecimalText = Annotated[
     msgspec.Raw,
@@ -144,6 +145,12 @@ def decimal_of(place: str, given: msgspec.Raw) -> Decimal:
         return value_of_json(bytes(given))
     except ValueError as error:
         raise InvalidRequest(place, str(error)) from None
+
+
+def check_callback(api: ApiContext, url: str | None) -> None:
+    """Raises InvalidRequest for an address that no `[[events.callback]]` allows."""
+    if url is not None and not api.gateway.feed.deliveries.allowed(url):
+        raise InvalidRequest("callback_url", "is not an address that events.callback allows")
 
 
 def install_status_of(

@@ -23,6 +23,7 @@ from adapter.model.ids import CommandId, DeviceId, EndpointId, OrderId
 from adapter.server.settings import ApiKey, Role
 from adapter.web.api.call import (
     PREFIX,
+    Address,
     ApiContext,
     ApiRequest,
     ApiResponse,
@@ -33,6 +34,7 @@ from adapter.web.api.call import (
     Text,
     UnreadableOut,
     answer_from,
+    check_callback,
     cursor_of,
     flag_of,
     id_of,
@@ -89,6 +91,7 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     ignore_install_state: bool = False
     install_status_override: Text | None = None
     past_unclear_order: bool = False
+    callback_url: Address | None = None
 
     def request(
         self,
@@ -130,6 +133,7 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
             past_unclear_order=past_unclear_order,
             install_status_override=status[0],
             site_install_status=status[1],
+            callback_url=self.callback_url or "",
         )
 
 
@@ -220,10 +224,12 @@ class CommandOut(Struct, kw_only=True):
     retries: int
     late_messages: int
     resolution: ResolutionOut | None
+    callback_url: str | None = None
 
     @classmethod
     def of(cls, command: Command, progress: Progress | None = None) -> "CommandOut":
         made = msgspec.convert(summary(command), cls)
+        made.callback_url = command.request.callback_url or None
         if progress is not None:
             made.progress = msgspec.convert(progress, ProgressOut, from_attributes=True)
         return made
@@ -310,6 +316,7 @@ def _text(raw: bytes) -> str:
 async def submit_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(CommandIn)
     require(asked.key, _role_for(wanted.kind))
+    check_callback(api, wanted.callback_url)
     key = _idempotency_key(asked, wanted)
     fence = None
     if wanted.past_unclear_order:

@@ -1,6 +1,7 @@
 """Routes of the feed: all events that go out, in one order, with a cursor."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,9 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from adapter.commands.effects import Severity
-from adapter.engine.feed.ports import FeedPage
+from adapter.commands.timing import in_utc
+from adapter.engine.feed.deliveries import ReceiverLoop
+from adapter.engine.feed.ports import EventDelivery, FeedPage
 from adapter.feed.selection import Selection, TypePatterns
 from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
@@ -19,12 +22,16 @@ from adapter.web.api.call import (
     ApiRequest,
     ApiResponse,
     Json,
+    Moment,
+    answer_from,
     bad_query,
     check_place,
     id_of,
+    limit_of,
     place_to_wait,
     seconds_of,
     whole_of,
+    yes_or_no,
 )
 from adapter.web.api.problems import LINES
 
@@ -32,6 +39,7 @@ MOST_EVENTS: Final = 1_000
 _PAGE: Final = Span(1, MOST_EVENTS)
 _USUAL: Final = 100
 NEWEST: Final = "newest"
+CURSOR: Final = re.compile(r"[0-9]{1,18}(-[0-9a-f]{8})?", re.ASCII)
 STREAM: Final = "text/event-stream"
 LAST_ID: Final = "Last-Event-ID"
 _TURN_S: Final = 15.0
@@ -64,6 +72,121 @@ class EventPageOut(Struct, kw_only=True):
     unreadable: list[int]
 
 
+class ReceiverOut(Struct, kw_only=True):
+    """A system that events are posted to. It was offered all events up to `after`; `waiting` of
+    them are posted again, `oldest` is when the first of those, or of what comes behind `after`, was
+    stored. `stopped` says why it is sent nothing, `alarm_at` since when it is too far behind."""
+
+    name: str
+    after: int
+    waiting: int
+    oldest: datetime | None
+    stopped: str
+    alarm_at: datetime | None
+
+    @classmethod
+    async def of(cls, loop: ReceiverLoop) -> "ReceiverOut":
+        state = loop.state
+        return cls(
+            name=state.name,
+            after=state.seq,
+            waiting=loop.waiting,
+            oldest=await loop.oldest(),
+            stopped=state.stopped,
+            alarm_at=state.alarm,
+        )
+
+
+class ReceiverList(Struct, kw_only=True):
+    items: list[ReceiverOut]
+
+
+class DeliveryOut(Struct, kw_only=True):
+    """An event that a receiver has not taken. `first_at` null: it waits behind another one;
+    `due_at` null: it is posted no more."""
+
+    seq: int
+    dead: bool
+    attempts: int
+    first_at: datetime | None
+    due_at: datetime | None
+    error: str
+
+    @classmethod
+    def of(cls, item: EventDelivery) -> "DeliveryOut":
+        due = None if item.dead else item.due
+        return answer_from(cls, item, first_at=item.first, due_at=due)
+
+
+class DeliveryPage(Struct, kw_only=True):
+    """Oldest event first. `next` is the cursor of the page after this one."""
+
+    items: list[DeliveryOut]
+    next: str | None
+
+
+class RetriedOut(Struct, kw_only=True):
+    events: int
+
+
+class ReplayIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    since: Moment
+
+
+class ReplayedOut(Struct, kw_only=True):
+    """So many numbers of the feed it goes back; what of them it does not want is not posted."""
+
+    events: int
+
+
+class TestedOut(Struct, kw_only=True):
+    """`error` is empty where it was taken."""
+
+    taken: bool
+    status: int | None
+    error: str
+
+
+async def list_receivers(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    loops = api.gateway.feed.deliveries.all()
+    return ApiResponse(body=ReceiverList(items=[await ReceiverOut.of(each) for each in loops]))
+
+
+async def list_deliveries(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    deliveries, limit = api.gateway.feed.deliveries, limit_of(asked)
+    after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    found = await deliveries.not_taken(
+        _receiver(api, asked).name, dead=yes_or_no(asked, "dead"), limit=limit, after=after
+    )
+    return ApiResponse(
+        body=DeliveryPage(
+            items=[DeliveryOut.of(each) for each in found],
+            next=str(found[-1].seq) if len(found) == limit else None,
+        )
+    )
+
+
+async def retry_deliveries(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    events = await _receiver(api, asked).resume(by=asked.actor)
+    return ApiResponse(body=RetriedOut(events=events))
+
+
+async def replay_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    since = in_utc("since", asked.read(ReplayIn).since)
+    events = await _receiver(api, asked).replay(since, by=asked.actor)
+    return ApiResponse(body=ReplayedOut(events=events))
+
+
+async def test_receiver(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    result = await _receiver(api, asked).test()
+    return ApiResponse(body=answer_from(TestedOut, result))
+
+
+def _receiver(api: ApiContext, asked: ApiRequest) -> ReceiverLoop:
+    """Raises NotFound."""
+    return api.gateway.feed.deliveries.of(asked.path["receiver"])
+
+
 async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """As it is stored, so that a thousand events cost little more than their bytes."""
     wanted = selection_of(asked)
@@ -73,10 +196,10 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
     after = await after_of(api, asked)
     if not wait_s:
-        return _answer(asked, await api.gateway.feed.page(after, wanted, limit=limit))
+        return await _answer(api, asked, await api.gateway.feed.page(after, wanted, limit=limit))
     async with place_to_wait(api):
         page = await api.gateway.feed.page(after, wanted, limit=limit, wait_s=wait_s)
-    return _answer(asked, page)
+    return await _answer(api, asked, page)
 
 
 async def _streamed(api: ApiContext, asked: ApiRequest, wanted: Selection) -> ApiResponse:
@@ -117,24 +240,22 @@ async def after_of(api: ApiContext, asked: ApiRequest, name: str = "after") -> i
     given = asked.query.get(name, "0")
     if given == NEWEST:
         return (await api.gateway.feed.bounds()).newest
-    if not given.isascii() or not given.isdigit() or len(given) > 18:
+    if not CURSOR.fullmatch(given):
         raise bad_query(name, f"`next` of the page before, or {NEWEST}")
-    return int(given)
+    return await api.gateway.feed.place(given)
 
 
-def _answer(asked: ApiRequest, page: FeedPage) -> ApiResponse:
-    headers = {"Link": f'<{_next(asked, page)}>; rel="next"'}
+async def _answer(api: ApiContext, asked: ApiRequest, page: FeedPage) -> ApiResponse:
+    after = await api.gateway.feed.cursor(page.next)
+    link = f"{PREFIX}/events?{urlencode({**asked.query, 'after': after})}"
+    headers = {"Link": f'<{link}>; rel="next"'}
     if LINES in asked.headers.get("Accept", ""):
         return ApiResponse(
             raw=b"".join(event + b"\n" for event in page.events), media=LINES, headers=headers
         )
     more = b"true" if page.more else b"false"
     unreadable = b",".join(b"%d" % number for number in page.unreadable)
-    raw = b'{"items":[%b],"next":"%d","more":%b,"unreadable":[%b]}' % (
-        b",".join(page.events), page.next, more, unreadable,
+    raw = b'{"items":[%b],"next":"%b","more":%b,"unreadable":[%b]}' % (
+        b",".join(page.events), after.encode(), more, unreadable,
     )  # fmt: skip
     return ApiResponse(raw=raw, headers=headers)
-
-
-def _next(asked: ApiRequest, page: FeedPage) -> str:
-    return f"{PREFIX}/events?{urlencode({**asked.query, 'after': page.next})}"

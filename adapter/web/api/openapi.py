@@ -22,6 +22,7 @@ from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState
 from adapter.web.api import call, commands, feed
+from adapter.web.api.event_types import EVENT_TYPES, CloudEventOut, FeedEventType
 from adapter.web.api.orders import slug
 from adapter.web.api.problems import LINES, MEDIA_TYPE, HttpProblem
 from adapter.web.api.routes import ROUTES, Route
@@ -47,9 +48,13 @@ _QUERY: Final[Mapping[str, Json]] = {
     "service_point": _ID | {"description": "What concerns this service point."},
     "after": {
         "type": "string",
-        "pattern": f"^([0-9]{{1,18}}|{feed.NEWEST})$",
+        "pattern": f"^({feed.CURSOR.pattern}|{feed.NEWEST})$",
         "description": "`next` of the page before; newest: only what comes from now on. Without "
         "it: all that is kept.",
+    },
+    "dead": {
+        "type": "boolean",
+        "description": "Only those that are posted no more, or only the others.",
     },
     "types": {
         "type": "string",
@@ -136,6 +141,7 @@ def document() -> Json:
     """The whole document, as plain values."""
     named = [route.gives for route in ROUTES]
     named += [kind for route in ROUTES for _, kind in route.also]
+    named += [CloudEventOut, *(each.data for each in EVENT_TYPES)]
     named += [route.shown for route in ROUTES if route.shown is not None]
     kinds = [*dict.fromkeys(named), HttpProblem]
     schemas, components = msgspec.json.schema_components(
@@ -154,9 +160,30 @@ def document() -> Json:
             "description": "Smart meter commands through an Itron OpenWay head end.",
         },
         "paths": paths,
+        "webhooks": {each.name: {"post": _webhook(each, of_kind)} for each in EVENT_TYPES},
         "components": {
             "schemas": components,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _webhook(event: FeedEventType, of_kind: Mapping[type, Json]) -> Json:
+    """What a receiver of events is posted."""
+    own = {"type": {"type": "string", "pattern": event.pattern}, "data": of_kind[event.data]}
+    schema = {"allOf": [of_kind[CloudEventOut], {"type": "object", "properties": own}]}
+    return {
+        "operationId": re.sub(r"[^a-z_]+", "_", event.name).strip("_"),
+        "summary": event.name,
+        "description": "Signed as Standard Webhooks has it.",
+        "security": [],
+        "requestBody": {
+            "required": True,
+            "content": {"application/cloudevents+json": {"schema": schema}},
+        },
+        "responses": {
+            "204": {"description": "Taken; any 2xx is"},
+            "410": {"description": "Nothing more is wanted"},
         },
     }
 

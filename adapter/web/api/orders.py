@@ -23,6 +23,7 @@ from adapter.orders.plan import OrderPlan, PlanStep
 from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.web.api.call import (
     PREFIX,
+    Address,
     ApiContext,
     ApiRequest,
     ApiResponse,
@@ -36,6 +37,7 @@ from adapter.web.api.call import (
     UnreadableOut,
     answer_from,
     bad_query,
+    check_callback,
     cursor_of,
     flag_of,
     id_of,
@@ -62,11 +64,13 @@ class OrderIn(Struct, kw_only=True, forbid_unknown_fields=True):
     account: Text = ""
     priority: Annotated[int, Meta(ge=PRIORITIES.least, le=PRIORITIES.most)] = 0
     fields: dict[str, str] = {}
+    callback_url: Address | None = None
 
     def request(self, *, requester: str) -> OrderRequest:
         return OrderRequest(
             kind=self.kind,
             service_point=ServicePointId(self.service_point),
+            callback_url=self.callback_url or "",
             external_reference=self.reference,
             requester=requester,
             activity_type=self.activity_type,
@@ -429,6 +433,7 @@ class PlanOut(Struct, kw_only=True):
 
 async def submit_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(OrderIn)
+    check_callback(api, wanted.callback_url)
     order = await api.gateway.orders.submit(
         wanted.request(requester=asked.actor), actor=asked.actor
     )

@@ -16,6 +16,7 @@ from aiohttp_sse import sse_response
 from adapter.engine import crash_points
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
+from adapter.engine.feed.feed import cursor_of
 from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
@@ -321,6 +322,7 @@ class _Sent(msgspec.Struct):
     """What of an event stands beside its data."""
 
     seq: int
+    id: str
     type: str
 
 
@@ -330,13 +332,15 @@ _sent_of: Final = msgspec.json.Decoder(_Sent).decode
 async def _send_events(
     request: web.Request, pages: AsyncGenerator[FeedPage, None]
 ) -> web.StreamResponse:
-    """Each with its number as its id, until the caller goes."""
+    """Each with the cursor behind it as its id, until the caller goes."""
     async with contextlib.aclosing(pages), sse_response(request, headers=HEADERS) as response:
         with contextlib.suppress(ConnectionError, TimeoutError):
             async for page in pages:
                 for event in page.events:
                     sent = _sent_of(event)
-                    await response.send(event.decode(), id=str(sent.seq), event=sent.type)
+                    await response.send(
+                        event.decode(), id=cursor_of(sent.seq, sent.id), event=sent.type
+                    )
                 if not response.is_connected():
                     break
     return response

@@ -122,6 +122,7 @@ _KEYS: Final = (commands.IDEMPOTENCY_KEY, commands.SECOND_KEY)
 _VALUES: Final = ("device", "component", "from", "to", "revisions")
 _EVENTS: Final = ("device", "from", "to")
 _INBOUND: Final = PREFIX + "/inbox/{message}"
+_RECEIVER: Final = PREFIX + "/events/receivers/{receiver}"
 _SET_ASIDE: Final = PREFIX + "/set-aside/{row}"
 _ASIDE: Final = (Role.ADMIN, Role.SWITCH)
 _TODO: Final = PREFIX + "/todo/{entry}"
@@ -210,6 +211,20 @@ ROUTES: Final = (
          feed.EventPageOut, query=("after", "types", "subject", "limit", "wait"),
          why=(409, 410, 422, 429), also=((LINES, feed.EventOut), (feed.STREAM, feed.EventOut)),
          headers=(feed.LAST_ID,)),
+    _get(PREFIX + "/events/receivers", feed.list_receivers,
+         "Systems that events are posted to, and how far each is", feed.ReceiverList),
+    _get(_RECEIVER + "/deliveries", feed.list_deliveries,
+         "Events that a receiver has not taken, oldest first",
+         feed.DeliveryPage, query=("dead", *_PAGED), why=(404,)),
+    _post(_RECEIVER + "/retry", feed.retry_deliveries,
+          "Post what it has not taken again now, dead letters too; also where it was stopped",
+          _NOTE, feed.RetriedOut, roles=(Role.ADMIN,), why=(404,)),
+    _post(_RECEIVER + "/replay", feed.replay_events,
+          "Post all events since a time again, each with the id that it has",
+          feed.ReplayIn, feed.ReplayedOut, roles=(Role.ADMIN,), why=(404,)),
+    _post(_RECEIVER + "/test", feed.test_receiver,
+          "Post an event of no meaning, and say what came of it", _NOTE, feed.TestedOut,
+          roles=(Role.ADMIN,), why=(404,)),
     _get(PREFIX + "/device-events", events.list_device_events,
          "List device events, newest arrival first", events.DeviceEventPage,
          query=("device", "endpoint", "name", "category", "since", "limit", "cursor"), why=(404,)),

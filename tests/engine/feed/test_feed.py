@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import Change
+from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.feed.feed import Feed
 from adapter.engine.feed.ports import FeedPage
 from adapter.errors import InvalidRequest
 from adapter.feed.selection import Selection, TypePatterns
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.feed import SqliteFeed
+from adapter.store.feed_deliveries import SqliteDeliveries
 from tests.builders import NOON, a_publication
 
 ORDERS = Selection(types=TypePatterns.of(["openway.order.*"]))
@@ -30,10 +33,12 @@ class CountingFeed(SqliteFeed):
 
 @asynccontextmanager
 async def a_feed(folder: Path) -> AsyncIterator[tuple[SqliteStore, CountingFeed, Feed]]:
-    store = SqliteStore(folder / "gateway.db", now=HandClock(NOON).now)
+    clock = HandClock(NOON)
+    store = SqliteStore(folder / "gateway.db", now=clock.now)
     await store.open()
     rows = CountingFeed(store.database)
-    feed = Feed(rows)
+    nobody = EventDeliveries((), SqliteDeliveries(store.database), clock, alarm_after=timedelta(1))
+    feed = Feed(rows, nobody)
     store.database.published = feed.saved
     try:
         yield store, rows, feed

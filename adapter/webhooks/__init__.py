@@ -1,0 +1,1 @@
+"""Webhooks: signatures, envelopes, and events posted to the systems that asked for them."""
