@@ -68,9 +68,7 @@ def publications() -> Lines:
     changes = _or(each.value for each in Completion)
     command = "the command as REST gives it, its last 50 communications, and text"
     ended = f"{command}; outcomes of each endpoint, null above 64 KiB, and outcomes_url"
-    said = tuple(
-        (row.event, row.when, "members of the log line") for row in SIGNALS.values() if not row.told
-    )
+    said = tuple((row.event, row.when, row.members) for row in SIGNALS.values() if not row.told)
     rows: tuple[tuple[str, str, str], ...] = (
         *said,
         ("command.received", "the rules let it in", command),

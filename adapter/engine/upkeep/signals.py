@@ -59,7 +59,7 @@ class Signal(StrEnum):
 class SignalRow:
     """`when` in a sentence; `log` is the name of the line and `severity` how loud it is; `event` the
     type of the event; `told`: the change itself has published it. `todo` is where it is on the list
-    of what waits for people."""
+    of what waits for people, `members` are those of the event's data."""
 
     when: str
     severity: Severity
@@ -67,31 +67,32 @@ class SignalRow:
     event: str
     told: bool = False
     todo: TodoSubject | None = None
+    members: str = ""
 
 
 N, T, C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 S, R, U = Signal, SignalRow, TodoSubject
 # fmt: off
 SIGNALS: Final[Mapping[Signal, SignalRow]] = MappingProxyType({
-    S.STARTED:                R("the gateway runs", N, "gateway_started", "gateway.started"),
-    S.STOPPED:                R("it was asked to stop, and stops", N, "gateway_stopped", "gateway.stopped"),
-    S.HEAD_END_LOST:          R("three calls in a row had no answer", C, "head_end_lost", "head_end.lost"),
+    S.STARTED:                R("the gateway runs", N, "gateway_started", "gateway.started", members="version"),
+    S.STOPPED:                R("it was asked to stop, and stops", N, "gateway_stopped", "gateway.stopped", members="version"),
+    S.HEAD_END_LOST:          R("three calls in a row had no answer", C, "head_end_lost", "head_end.lost", members="failures sent"),
     S.HEAD_END_BACK:          R("it answers again", N, "head_end_back", "head_end.back"),
-    S.BREAKER_OPENED:         R("no call leaves any more but a probe", C, "breaker_opened", "head_end.breaker_opened"),
+    S.BREAKER_OPENED:         R("no call leaves any more but a probe", C, "breaker_opened", "head_end.breaker_opened", members="failures"),
     S.BREAKER_CLOSED:         R("calls leave again", N, "breaker_closed", "head_end.breaker_closed"),
-    S.PUSHED_BACK:            R("it asked for fewer calls: half as many at once", T, "head_end_pushed_back", "head_end.pushed_back"),
+    S.PUSHED_BACK:            R("it asked for fewer calls: half as many at once", T, "head_end_pushed_back", "head_end.pushed_back", members="concurrency fault pause_s"),
     S.COMMAND_WAITS:          R("a command asks people for something", T, "command_waits", "command.to_do.<state>", True, U.COMMAND),
     S.NEEDS_PERSON:           R("nobody knows what became of a command", C, "command_needs_person", "command.needs_person", True, U.COMMAND),
     S.ORDER_IN_ERROR:         R("an order, or its visit, is in error", T, "order_in_error", "order.<state>", True, U.ORDER),
-    S.QUARANTINED:            R("a message was refused, once an hour for each cause", T, "message_kept_in_quarantine", "gateway.quarantined", False, U.MESSAGE),
+    S.QUARANTINED:            R("a message was refused, once an hour for each cause", T, "message_kept_in_quarantine", "gateway.quarantined", False, U.MESSAGE, members="operation reason remote"),
     S.HEAD_END_SILENT:        R("nothing has arrived for longer than usual", C, "head_end_silent", "head_end.silent", True, U.SILENCE),
     S.SILENCE_OVER:           R("something arrives again", N, "head_end_silence_over", "head_end.silence_over", True),
-    S.UNDELIVERED:            R("a receiver takes no events, once an hour", C, "events_undelivered", "gateway.undelivered", False, U.UNDELIVERED),
+    S.UNDELIVERED:            R("a receiver takes no events, once an hour", C, "events_undelivered", "gateway.undelivered", False, U.UNDELIVERED, members="reason receiver"),
     S.CLOCK_DOUBTED:          R("the wall clock is not believed", C, "switch_orders_held", "gateway.switch_orders_held", True, U.SWITCH_HOLD),
     S.SWITCH_ORDERS_HELD:     R("no connect and no disconnect leaves", C, "switch_orders_held", "gateway.switch_orders_held", True, U.SWITCH_HOLD),
     S.SWITCH_ORDERS_RELEASED: R("a reason to hold them has gone", T, "switch_orders_released", "gateway.switch_orders_released", True),
-    S.ROW_SET_ASIDE:          R("a row failed for the last time", C, "row_set_aside", "gateway.row_set_aside", False, U.SET_ASIDE),
-    S.KEY_REFUSED:            R("a key was not right, once an hour for each address", T, "key_refused", "gateway.key_refused"),
+    S.ROW_SET_ASIDE:          R("a row failed for the last time", C, "row_set_aside", "gateway.row_set_aside", False, U.SET_ASIDE, members="detail error kind number row tries"),
+    S.KEY_REFUSED:            R("a key was not right, once an hour for each address", T, "key_refused", "gateway.key_refused", members="remote server"),
 })
 # fmt: on
 """In the order in which the docs have them; `openway tables signals` prints it."""

@@ -165,6 +165,64 @@ class SubscriptionEventOut(Struct, kw_only=True):
     detail: str
 
 
+class GatewayEventOut(Struct, kw_only=True):
+    version: str
+
+
+class HeadEndLostEventOut(Struct, kw_only=True):
+    """`failures` in a row. `sent`: the last of them may have reached it."""
+
+    failures: int
+    sent: bool
+
+
+class BreakerOpenedEventOut(Struct, kw_only=True):
+    failures: int
+
+
+class PushedBackEventOut(Struct, kw_only=True):
+    """`concurrency` is how many calls leave at once from now on, after `pause_s` seconds."""
+
+    fault: str
+    concurrency: int
+    pause_s: float
+
+
+class HeadEndAgainEventOut(Struct, kw_only=True):
+    """Nothing more is said."""
+
+
+class QuarantinedEventOut(Struct, kw_only=True):
+    operation: str
+    reason: str
+    remote: str
+
+
+class UndeliveredEventOut(Struct, kw_only=True):
+    """`reason` is the kind of the error."""
+
+    receiver: str
+    reason: str
+
+
+class SetAsideEventOut(Struct, kw_only=True):
+    """`row` of this `kind` failed `tries` times; `number` is its own in the list."""
+
+    number: int
+    kind: str
+    row: str
+    error: str
+    tries: int
+    detail: str
+
+
+class KeyRefusedEventOut(Struct, kw_only=True):
+    """`server` is api or listener."""
+
+    remote: str
+    server: str
+
+
 class FeedEventType(NamedTuple):
     """`pattern` is what types of the row match."""
 
@@ -185,12 +243,22 @@ def _row(name: str, data: type[Struct], varies: str = "") -> FeedEventType:
 
 # fmt: off
 EVENT_TYPES: Final = (
+    _row("gateway.started", GatewayEventOut),
+    _row("gateway.stopped", GatewayEventOut),
+    _row("head_end.lost", HeadEndLostEventOut),
+    _row("head_end.back", HeadEndAgainEventOut),
+    _row("head_end.breaker_opened", BreakerOpenedEventOut),
+    _row("head_end.breaker_closed", HeadEndAgainEventOut),
+    _row("head_end.pushed_back", PushedBackEventOut),
+    _row("gateway.quarantined", QuarantinedEventOut),
+    _row("gateway.undelivered", UndeliveredEventOut),
+    _row("gateway.row_set_aside", SetAsideEventOut),
+    _row("gateway.key_refused", KeyRefusedEventOut),
     _row("command.received", CommandEventOut),
     _row("command.to_do.", CommandEventOut, "state"),
     _row("command.", CommandEventOut, "state"),
     _row("command.completion.", CommandEventOut, "event"),
-    _row("command.completion_failed.", CommandEventOut, "event"),
-    _row("command.resolved", CommandEventOut),
+    _row("command.needs_person", CommandEventOut),
     _row("command.late", CommandEventOut),
     _row("command.token_conflict", CommandEventOut),
     _row("order.", OrderEventOut, "state"),
