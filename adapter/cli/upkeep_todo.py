@@ -19,7 +19,7 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.words import Word
-from adapter.engine.upkeep.todo import TodoSubject
+from adapter.model.todo import TodoSubject
 
 
 def _typed(row: Row) -> object:

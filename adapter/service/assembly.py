@@ -270,6 +270,10 @@ def assemble(
         paused=lambda: holds.doubts_clock,
         signals=signals,
     )
+    feed = Feed(
+        SqliteFeed(database),
+        EventDeliveries(receivers, SqliteDeliveries(database), clock, alarm_after=alarm_after),
+    )
     keeping = Upkeep(
         store,
         holds=holds,
@@ -280,16 +284,14 @@ def assemble(
             kept_days(retention or RetentionSettings()),
             paused=lambda: holds.doubts_clock,
         ),
-        todo=Todos(SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions)),
+        todo=Todos(
+            SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions, feed.deliveries)
+        ),
         signals=signals,
         durations=durations,
         registry=registry,
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
-    )
-    feed = Feed(
-        SqliteFeed(database),
-        EventDeliveries(receivers, SqliteDeliveries(database), clock, alarm_after=alarm_after),
     )
 
     def published() -> None:

@@ -8,6 +8,7 @@ from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.orders.orders import Orders
 from adapter.engine.schedules.schedules import Schedules
 from adapter.engine.subscriptions.subscriptions import Subscriptions, UpkeepSettings
@@ -15,7 +16,7 @@ from adapter.engine.upkeep.clock_correction import CommandCorrection
 from adapter.engine.upkeep.clock_watch import Correct
 from adapter.engine.upkeep.retention import Kept
 from adapter.engine.upkeep.todo import Source, Todo
-from adapter.engine.upkeep.todo_kinds import of_hold, of_silence, of_subscription
+from adapter.engine.upkeep.todo_kinds import of_hold, of_receiver, of_silence, of_subscription
 from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.headend.limits import Limits
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
@@ -114,8 +115,10 @@ async def head_end_doubt(limits: Limits) -> str:
     return "the head end does not answer: the last calls had no reply" if state.lost else ""
 
 
-def todo_sources(holds: SwitchHolds, subscriptions: Subscriptions) -> list[Source]:
-    """A feed of events adds here what its receivers do not take (`TodoSubject.UNDELIVERED`)."""
+def todo_sources(
+    holds: SwitchHolds, subscriptions: Subscriptions, deliveries: EventDeliveries
+) -> list[Source]:
+    """What waits for people and is no row of a list."""
 
     async def held() -> Sequence[Todo]:
         return [of_hold(hold) for hold in holds.all()]
@@ -125,4 +128,8 @@ def todo_sources(holds: SwitchHolds, subscriptions: Subscriptions) -> list[Sourc
         found += map(of_subscription, await subscriptions.states())
         return [each for each in found if each is not None]
 
-    return [held, head_end]
+    async def receivers() -> Sequence[Todo]:
+        found = [of_receiver(each.state, await each.oldest()) for each in deliveries.all()]
+        return [each for each in found if each is not None]
+
+    return [held, head_end, receivers]

@@ -18,8 +18,8 @@ from adapter.commands.activity import Command, State
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import Change, Clock, Publication, Store
 from adapter.engine.upkeep.set_aside import FailedRow
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.model.ids import EventId
+from adapter.model.todo import TodoSubject
 
 log = logging.getLogger(__name__)
 

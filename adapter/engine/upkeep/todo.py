@@ -11,11 +11,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, Protocol
 
 from adapter.engine.commands.ports import AuditNote, Clock
 from adapter.errors import Conflict, NotFound
+from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
 from adapter.orders.lifecycle import TODO_PRIORITY
 
@@ -27,30 +27,6 @@ _MOST: Final = 1_000
 _TYPED_AT_ONCE: Final = 50
 _VARIES: Final = re.compile(r"[0-9a-z]{26}(\.\d+)?|\d+")
 """What of a text tells one case from another of the same fault: ids and numbers."""
-
-
-class TodoSubject(StrEnum):
-    COMMAND = "command"
-    ORDER = "order"
-    VISIT = "visit"
-    """A field activity."""
-    REQUEST = "request"
-    """To cancel or update an order."""
-    REPLY = "reply"
-    UNDELIVERED = "undelivered"
-    """Events that a receiver does not take."""
-    MESSAGE = "message"
-    """In quarantine."""
-    SET_ASIDE = "set_aside"
-    """A row of any loop that failed unexpectedly, by its number."""
-    ERROR_RECORD = "error_record"
-    """What of a payload gave no measurement."""
-    UNKNOWN_EVENT = "unknown_event"
-    """An event of a meter that no table knows."""
-    SUBSCRIPTION = "subscription"
-    SILENCE = "silence"
-    SWITCH_HOLD = "switch_hold"
-    """No switch order leaves; the clock is one of the reasons."""
 
 
 @dataclass(frozen=True, slots=True)

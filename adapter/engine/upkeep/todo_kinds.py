@@ -8,9 +8,11 @@ from typing import Final
 from adapter.commands.activity import Activity, Command, State
 from adapter.commands.flows import CLOSING_KINDS, SWITCH_KINDS, CommandKind
 from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.engine.feed.ports import ReceiverState
 from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
 from adapter.engine.upkeep.set_aside import UNENDING, RowKind
-from adapter.engine.upkeep.todo import HELD_PRIORITY, Todo, TodoSubject, Way
+from adapter.engine.upkeep.todo import HELD_PRIORITY, Todo, Way
+from adapter.model.todo import TodoSubject
 from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
 
 _REASON: Final = '--reason "seen to"'
@@ -40,7 +42,8 @@ PUT_BACK: Final = Way(f"set-aside retry {{ids}} {_REASON}", "tries them again no
 LEAVE: Final = Way(f"set-aside discard {{ids}} {_REASON}", "gives them up")
 REPROCESS: Final = Way("intake reprocess", "processes all again, with the tables read again")
 CLOSE_ERRORS: Final = Way(f"intake discard {{ids}} {_REASON}", "closes what nobody will mend")
-LOOK_AGAIN: Final = Way("events reprocess", "looks at all again, with the tables read again")
+LOOK_AGAIN: Final = Way("device-events reprocess", "looks at all again, with the tables read again")
+POST_AGAIN: Final = Way("events retry {id}", "posts what it has not taken again now")
 CHECK: Final = Way("subscriptions check", "asks the head end now, brings about what is missing")
 
 OF_HOLD: Final[Mapping[HoldReason, Way]] = {
@@ -181,6 +184,23 @@ def of_silence(silence: Silence) -> Todo | None:
         text=f"the head end is too quiet: {last}",
         action="see whether the head end runs and reaches the listener",
         ways=(CHECK,),
+    )
+
+
+def of_receiver(state: ReceiverState, oldest: datetime | None) -> Todo | None:
+    """Of a receiver of events that is too far behind, or wants no more; `oldest` is when the first
+    event was stored that it has not taken. None where nothing waits."""
+    if oldest is None or not (state.stopped or state.alarm):
+        return None
+    why = state.stopped or "it is too far behind"
+    return Todo(
+        subject=TodoSubject.UNDELIVERED,
+        id=state.name,
+        since=state.alarm or oldest,
+        code="receiver_stopped" if state.stopped else "undelivered",
+        text=f"events do not reach {state.name}: {why}",
+        action="see to the receiver; then have it sent what it has not taken",
+        ways=(POST_AGAIN,),
     )
 
 

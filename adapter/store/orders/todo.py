@@ -9,7 +9,8 @@ import msgspec
 
 from adapter.engine.orders.ports import Child
 from adapter.engine.upkeep import todo_kinds as kinds
-from adapter.engine.upkeep.todo import Todo, TodoSubject, Way
+from adapter.engine.upkeep.todo import Todo, Way
+from adapter.model.todo import TodoSubject
 from adapter.orders.field_activity import FIELD_ERRORS, FieldActivity, FieldState
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import CHILD_ERROR, OrderState, ServiceOrder

@@ -16,8 +16,8 @@ from adapter.engine.readings.reports import Grouping
 from adapter.engine.schedules.ports import ReadResult
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.model.texts import ID_PATTERN, LONGEST
+from adapter.model.todo import TodoSubject
 from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.schedule import ScheduleState

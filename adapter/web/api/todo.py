@@ -4,7 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from adapter.engine.upkeep.todo import Todo, TodoEntry, TodoSubject
+from adapter.engine.upkeep.todo import Todo, TodoEntry
+from adapter.model.todo import TodoSubject
 from adapter.web.api.call import (
     ApiContext,
     ApiRequest,

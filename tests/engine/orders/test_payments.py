@@ -16,10 +16,10 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine import crash_points
 from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import OrderFilter, OrderShown
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import NotFound
 from adapter.model.device import InstallStatus
 from adapter.model.ids import ServicePointId
+from adapter.model.todo import TodoSubject
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply

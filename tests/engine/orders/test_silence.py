@@ -12,10 +12,10 @@ import pytest
 
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.orders.ports import OrderRules, OrderShown, ReplyRefused
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId
+from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity import FieldState

@@ -12,10 +12,10 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.orders.ports import OrderFilter, OrderShown
 from adapter.engine.orders.requests import OrderRequest
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
 from adapter.model.ids import EventId, OrderId, ServicePointId
+from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import CrewStarted, WorkCanceled, WorkReported

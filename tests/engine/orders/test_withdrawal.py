@@ -13,10 +13,10 @@ from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.orders.field_work import CancelRefused, FieldWorkRefused
 from adapter.engine.orders.ports import OrderShown
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import OrderId
+from adapter.model.todo import TodoSubject
 from adapter.orders.algorithms.canspact_updspac import Action
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState

@@ -9,11 +9,11 @@ from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import Change
 from adapter.engine.upkeep.retention import Kept
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
-from adapter.engine.upkeep.todo import TodoSubject
 from adapter.errors import Conflict
 from adapter.fieldwork.drop import FileDrop
 from adapter.fieldwork.settings import DropSettings
 from adapter.model.ids import OrderId
+from adapter.model.todo import TodoSubject
 from adapter.orders.order import OrderKind, OrderState
 from adapter.schedules.recurrence import Grid, Recurrence
 from adapter.schedules.schedule import ReadPlan, ScheduleState
