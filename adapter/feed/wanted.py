@@ -12,7 +12,7 @@ from adapter.feed.selection import EVERY_TYPE, TypePatterns
 _RANK: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
-class EventData(Struct, frozen=True, kw_only=True):
+class EventData(Struct, frozen=True, kw_only=True, gc=False):
     """What of an event's data tells who wants it and which meters it is about."""
 
     kind: str | None = None
@@ -24,7 +24,7 @@ class EventData(Struct, frozen=True, kw_only=True):
     service_point: str | None = None
 
 
-class FeedEvent(Struct, frozen=True, kw_only=True):
+class FeedEvent(Struct, frozen=True, kw_only=True, gc=False):
     """One event, as far as deliveries look at it."""
 
     seq: int

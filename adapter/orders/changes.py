@@ -40,6 +40,7 @@ FIXED: Final = frozenset(
         "external_reference",
         "created_at",
         "account",
+        "callback_url",
         "priority",
     }
 )
