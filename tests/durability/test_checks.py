@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from adapter.commands.activity import Command, CommunicationState, State, Tally
+from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS
 from adapter.engine.commands.ports import InboxState
 from adapter.model.device import DeviceView
@@ -138,7 +139,8 @@ def move_a_meter_by_hand(all_: Ledgers) -> None:
     endpoint = view_of(all_, switched(all_)).device.endpoint
     assert endpoint is not None
     meter = all_.head_end.meters[endpoint]
-    other = next(row.switch for row in all_.head_end.meters.values() if row.switch != meter.switch)
+    on, off = SwitchState.CONNECTED, SwitchState.DISCONNECTED
+    other = off if meter.switch is on else on
     all_.head_end.meters[endpoint] = replace(meter, switch=other)
 
 
