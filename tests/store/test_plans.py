@@ -36,7 +36,8 @@ _TABLES = (
     _FILL + "INSERT INTO inbox_raw SELECT i, x'' FROM n",
     _FILL + "INSERT INTO publication SELECT i, 'e' || i, i, 0, x'' FROM n",
     _FILL + "INSERT INTO audit SELECT i, i, i / 5, x'', x'' FROM n",
-    _FILL + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 0, '', 200, 0, 0, x'' FROM n",
+    _FILL
+    + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 0, '', 200, 0, 0, x'' FROM n",
     _FILL + "INSERT INTO debit SELECT i, 'b' || i % 3, i, NULL FROM n",
     _FILL + "INSERT INTO lane SELECT 'l' || i, 'c' || i FROM n",
     _FILL + "INSERT INTO outcome SELECT 'c' || i % 50, 'e' || i, x'' FROM n",
