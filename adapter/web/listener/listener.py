@@ -49,7 +49,7 @@ from adapter.wire.xml import Soap
 _BUSY: Final = {"Retry-After": "5"}
 _UNADDRESSED_AT_ONCE: Final = 4
 _REFUSED_AT_ONCE: Final = 2
-_REST_S: Final = 0.003
+_REST_S: Final = 0.006
 """So few are judged and stored at a time of what anybody can send, with a rest after each while
 more waits. A flood of it waits for its own kind, and callbacks at signed addresses find the event
 loop free."""
