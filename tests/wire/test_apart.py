@@ -57,10 +57,15 @@ def test_memory_does_not_grow_by_new_names(name: str, size: int) -> None:
     read = READS[name]
     for _ in range(6 * MIB // size):
         read(names(size))
-    before = resident()
-    for _ in range(SENT // size):
-        read(names(size))
-    assert resident() - before < MOST_KEPT
+    grown = []
+    for _ in range(2):  # what an allocator holds back once is not kept twice; names would be
+        before = resident()
+        for _ in range(SENT // size):
+            read(names(size))
+        grown.append(resident() - before)
+        if grown[-1] < MOST_KEPT:
+            return
+    assert not grown
 
 
 def test_what_is_read_apart_is_refused_as_ever() -> None:
