@@ -13,6 +13,11 @@ LONGEST: Final = 200
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Controls, formats (bidi, zero width), halves of pairs, private and unassigned ones, line ends."""
+_TRACELESS: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+"""Letters and marks that leave no trace: fillers, joiners, selectors of variants."""
 _TWINS: Final = frozenset({"LATIN", "CYRILLIC", "GREEK"})
 """Alphabets whose letters look alike: one id is written in one of them."""
 
@@ -21,7 +26,8 @@ _PARTS: Final = re.compile(r"[/\\]")
 _UP: Final = ". or .."
 
 _NO_UNSEEN: Final = (
-    r"[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    r"[^\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
 TEXT_PATTERN: Final = rf"^{_NO_UNSEEN}*$(?!\n)"
 """What can be said of `text_problem` in a regular expression: for those who read a document."""
@@ -36,7 +42,7 @@ def text_problem(text: str, *, longest: int = LONGEST) -> str | None:
     if text.isascii() and text.isprintable():
         return None
     for at, each in enumerate(text, 1):
-        if unicodedata.category(each) in _UNSEEN:
+        if unicodedata.category(each) in _UNSEEN or _TRACELESS.match(each):
             return f"character {at} is U+{ord(each):04X}, which nobody sees"
     if not unicodedata.is_normalized("NFC", text):
         return "must be in Unicode's composed form (NFC)"
