@@ -138,7 +138,8 @@ class ConnectionSlot:
     """What one accepted connection takes up, from accept to close.
 
     `since` is when it was accepted or last at work; `served`, whether it ever got an answer.
-    `behind` is set while more of a body is waited for.
+    `behind` is set while more of a body is waited for. `stranger`: its last credentials were
+    wrong, or it had none.
     """
 
     address: str
@@ -148,6 +149,7 @@ class ConnectionSlot:
     task: "asyncio.Task[None] | None" = None
     busy: bool = False
     behind: "Behind | None" = None
+    stranger: bool = False
 
     def late(self, now: float) -> float:
         """Of the time that a body may be behind the least rate the share that is used up."""
@@ -212,11 +214,12 @@ class Places:
         self.counts["connections_evicted"] += 1
         return True
 
-    def _worth(self, place: ConnectionSlot) -> tuple[bool, int, float]:
-        """Late and silent ones go first, of them those of the address with the most, then the
-        oldest."""
+    def _worth(self, place: ConnectionSlot) -> tuple[int, int, float]:
+        """Strangers and late ones go first, then silent ones; of them those of the address with
+        the most, then the oldest."""
         since = place.since if place.behind is None else place.behind.since
-        return place.served and not place.busy, -self.by_address[place.address], since
+        first = place.stranger or place.behind is not None
+        return 0 if first else 1 + place.served, -self.by_address[place.address], since
 
 
 class Connection(web.RequestHandler):
@@ -266,9 +269,15 @@ class Connection(web.RequestHandler):
         One that is not busy may lose its place to a new connection.
         """
         place = self._place
-        place.served |= place.busy and not yes
+        place.served |= not (yes or place.stranger)
+        place.stranger = False
         place.busy = yes
         place.since = self._loop.time()
+
+    def stranger(self) -> None:
+        """See `stranger` of its place."""
+        self._place.stranger = True
+        self._place.busy = False
 
     def behind(self, how: Behind | None) -> None:
         """See its place."""
@@ -325,9 +334,15 @@ async def _drop_the_rest(request: web.BaseRequest) -> None:
 
 
 def mark_busy(request: web.BaseRequest, yes: bool) -> None:
-    """Whether the request's connection must be kept."""
+    """A request is under way, or has its answer."""
     if isinstance(request.protocol, Connection):
         request.protocol.busy(yes)
+
+
+def mark_stranger(request: web.BaseRequest) -> None:
+    """The request is refused for its credentials: its connection need not be kept till then."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.stranger()
 
 
 def mark_behind(request: web.BaseRequest, how: Behind | None) -> None:

@@ -123,6 +123,27 @@ async def test_strangers_who_send_slowly_give_way() -> None:
         assert rig.listener.counts["connections_evicted"] >= 1
 
 
+@pytest.mark.parametrize("begun", [b"<", b""])
+async def test_strangers_that_wait_for_their_refusal_go_before_a_new_connection(
+    begun: bytes,
+) -> None:
+    """What they send, or do not, is not answered yet: they have been served nothing."""
+    users = (BasicUser(user="head-end", password="right"),)
+    settings = replace(limited(per_address=3), users=users)
+    known = f"Authorization: {basic_header_of('head-end', 'right')}"
+    wrong = f"Authorization: {basic_header_of('head-end', 'wrong')}"
+    body = status_changed()
+    async with a_rig(settings) as rig, many(rig.url, 3) as strangers:
+        for raw in strangers:
+            await raw.send(head("/openway/data", "Content-Length: 60000", wrong) + begun)
+        async with connected(rig.url) as honest, many(rig.url, 2) as more:
+            for raw in more:
+                await raw.send(head("/openway/data", "Content-Length: 60000", wrong) + begun)
+            path = urlsplit(rig.signed()).path
+            await honest.send(head(path, f"Content-Length: {len(body)}", known) + body)
+            assert await honest.status() == 200
+
+
 async def test_all_silent_sockets_are_gone_after_the_idle_time() -> None:
     async with a_rig(limited(idle_s=0.3)) as rig, many(rig.url, 200) as silent:
         assert all(await asyncio.gather(*(raw.closed() for raw in silent)))

@@ -23,7 +23,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
 from adapter.server.bodies import Body, read_body
-from adapter.server.connections import SERVER, mark_busy, without_routes
+from adapter.server.connections import SERVER, mark_stranger, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.ready_response import ReadyResponse
@@ -95,7 +95,7 @@ class Listener(Server):
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
         self._unaddressed = _Turns(_UNADDRESSED_AT_ONCE)
-        self._refused = _Turns(_REFUSED_AT_ONCE)
+        self._refused = {known: _Turns(_REFUSED_AT_ONCE) for known in (True, False)}
         return without_routes(self._bounded, self.settings.connections)
 
     async def _bounded(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -284,10 +284,11 @@ class Listener(Server):
         only asked whether credentials are wanted, as HTTP clients do at first."""
         if refusal.question:
             return self._challenge(request, refusal)
+        if not refusal.known:
+            mark_stranger(request)
         limits = self.settings.quarantine
         body = Body(raw=b"", cut=request.can_read_body)
         if request.can_read_body and "Expect" not in request.headers:
-            mark_busy(request, refusal.known)
             body = await read_body(request, limit=limits.message_bytes, deadline_s=limits.capture_s)
         await self._keep(request, refusal, body, None)
         response = self._fault(request, refusal)
@@ -313,7 +314,7 @@ class Listener(Server):
         remote = request.remote or ""
         limited_log.warning("message_refused", reason=refusal.reason, remote=remote)
         at = self._clock.now()
-        async with self._refused:
+        async with self._refused[refusal.known]:
             await self._quarantine.keep(
                 body.raw,
                 reason=refusal.reason,
