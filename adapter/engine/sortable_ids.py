@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from adapter.model.ids import is_sortable_id, milliseconds_of, sortable_id
+from adapter.model.ids import id_number, id_of_number, is_sortable_id, number_of_id, time_of_number
+
+_STEP = 2**60
 
 
 class SortableIds:
-    """Where the clock is behind the newest id, the next one is a millisecond after that; else it
-    has the time of the clock. `entropy` gives the random 80 bits of an id."""
+    """An id has the time of the clock and `entropy`, 80 random bits. In the millisecond of the
+    newest id, and where the clock is behind it, the next one is a random step after the newest."""
 
     def __init__(self, entropy: Callable[[], int]) -> None:
         self._entropy = entropy
@@ -19,10 +21,13 @@ class SortableIds:
     def after(self, *made: str) -> None:
         """The newest id of the store; none where it has none."""
         self.known = True
-        times = (milliseconds_of(each) for each in made if is_sortable_id(each))
-        self._newest = max(self._newest, *times, 0)
+        self._newest = max(self._newest, *(number_of_id(e) for e in made if is_sortable_id(e)), 0)
 
     def next(self, now: datetime) -> str:
-        at = int(now.timestamp() * 1000)
-        self._newest = at if at >= self._newest else self._newest + 1
-        return sortable_id(self._newest, self._entropy())
+        entropy = self._entropy()
+        milliseconds = int(now.timestamp() * 1000)
+        if milliseconds > time_of_number(self._newest):
+            self._newest = id_number(milliseconds, entropy)
+        else:
+            self._newest += 1 + entropy % _STEP
+        return id_of_number(self._newest)

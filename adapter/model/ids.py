@@ -41,18 +41,40 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 26
 
 
+_ENTROPY_BITS = 80
+
+
 def sortable_id(milliseconds: int, entropy: int) -> str:
     """26 characters, Crockford base 32: 48 bits of time, then 80 bits of `entropy`."""
-    value = (milliseconds & (2**48 - 1)) << 80 | (entropy & (2**80 - 1))
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))
+    return id_of_number(id_number(milliseconds, entropy))
 
 
 def milliseconds_of(made: str) -> int:
     """The time in a sortable id."""
+    return time_of_number(number_of_id(made))
+
+
+def id_number(milliseconds: int, entropy: int) -> int:
+    """The 128 bits of a sortable id. Ids sort as their numbers do."""
+    return (milliseconds & (2**48 - 1)) << _ENTROPY_BITS | (entropy & (2**_ENTROPY_BITS - 1))
+
+
+def time_of_number(number: int) -> int:
+    """The milliseconds in a sortable id's number."""
+    return number >> _ENTROPY_BITS
+
+
+def id_of_number(number: int) -> str:
+    """The 26 characters of a sortable id's number."""
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def number_of_id(made: str) -> int:
+    """The number of a sortable id."""
     value = 0
     for character in made:
         value = value << 5 | _ALPHABET.index(character)
-    return value >> 80
+    return value
 
 
 def is_sortable_id(text: str) -> bool:

@@ -22,9 +22,10 @@ from adapter.engine.schedules.ports import (
     ScheduleStore,
     WindowReport,
 )
+from adapter.engine.sortable_ids import SortableIds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, GatewayError, InvalidRequest, NotFound, StoreFailed
-from adapter.model.ids import DeviceId, EndpointId, sortable_id
+from adapter.model.ids import DeviceId, EndpointId
 from adapter.model.values import replace
 from adapter.model.whole_numbers import LONG
 from adapter.schedules import schedule as rules
@@ -60,7 +61,7 @@ class Schedules:
         self._commands = commands
         self._clock = clock
         self._longest = longest
-        self._entropy = entropy
+        self._ids = SortableIds(entropy)
         store.set_aside.on_discard(RowKind.SCHEDULE, self._give_up)
 
     async def _give_up(self, schedule: str, by: str, reason: str) -> None:
@@ -162,7 +163,7 @@ class Schedules:
     async def add(self, plan: ReadPlan, *, by: str) -> ReadSchedule:
         """Raises InvalidRequest naming the field that is wrong."""
         now = self._clock.now()
-        number = ScheduleId(sortable_id(int(now.timestamp() * 1000), self._entropy()))
+        number = ScheduleId(self._ids.next(now))
         made = rules.begin(number, plan, now=now, by=by)
         await self._store.put_schedule(made, audit=[_note(made, "ScheduleAdded", by)])
         return await self.get(number)
