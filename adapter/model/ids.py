@@ -56,7 +56,7 @@ def milliseconds_of(made: str) -> int:
 
 def id_number(milliseconds: int, entropy: int) -> int:
     """The 128 bits of a sortable id. Ids sort as their numbers do."""
-    return (milliseconds & (2**48 - 1)) << _ENTROPY_BITS | (entropy & (2**_ENTROPY_BITS - 1))
+    return (milliseconds & (1 << 48) - 1) << _ENTROPY_BITS | entropy & (1 << _ENTROPY_BITS) - 1
 
 
 def time_of_number(number: int) -> int:
