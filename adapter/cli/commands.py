@@ -13,6 +13,7 @@ from adapter.cli.output import (
     Exit,
     Row,
     as_json,
+    asked,
     columns,
     each_of,
     paged,
@@ -187,6 +188,7 @@ def _rests(made: Mapping[str, Json]) -> Exit:
 @click.option("--state", type=Word([each.value for each in State]))
 @click.option("--device", help="Only commands for this device.")
 @click.option("--open", is_flag=True, help="Only those that are not final.")
+@asked
 @paged()
 @as_json
 @with_session

@@ -13,6 +13,7 @@ from adapter.cli.orders_output import print_order, print_plan, print_shown
 from adapter.cli.output import (
     Exit,
     as_json,
+    asked,
     columns,
     each_of,
     paged,
@@ -136,6 +137,7 @@ def plan(
 @click.option("--state", type=_STATES)
 @click.option("--service-point")
 @click.option("--open", is_flag=True, help="Only those that are not final.")
+@asked
 @paged()
 @as_json
 @with_session

@@ -14,6 +14,7 @@ import click
 
 from adapter.cli.client import ApiProblem, NoDocument, Unreachable, fields, items
 from adapter.cli.numbers import WholeNumber
+from adapter.cli.times import MOMENT
 from adapter.errors import (
     Conflict,
     ContractError,
@@ -58,6 +59,18 @@ def limit_option(usual: int = 50) -> Callable[[F], F]:
 def paged(usual: int = 50) -> Callable[[F], F]:
     cursor = click.option("--cursor", help="`next` of the page before.")
     return lambda function: cursor(limit_option(usual)(function))
+
+
+def asked(function: F) -> F:
+    """The options of lists of what somebody asked for."""
+    for option in (
+        click.option("--reference", help="Only with this reference of the requester."),
+        click.option("--requester", help="Only what the holder of this key asked for."),
+        click.option("--updated", type=MOMENT, help="Only what has changed since this time."),
+        click.option("--since", type=MOMENT, help="Only what was accepted since this time."),
+    ):
+        function = option(function)
+    return function
 
 
 # ---------------------------------------------------------------- lists

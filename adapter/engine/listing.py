@@ -2,12 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Final, Generic, TypeVar
 
 from adapter.errors import Conflict
 
 T = TypeVar("T")
 K = TypeVar("K", bound=str)
+
+MOST_LOOKED_AT: Final = 10_000
+"""Rows of a list that one request looks at, however few of them are wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedFilter:
+    """Which of what somebody asked for; None is any. Accepted at `since` or later, changed at
+    `updated` or later; `reference` is the requester's own."""
+
+    since: datetime | None = None
+    updated: datetime | None = None
+    requester: str | None = None
+    reference: str | None = None
+
+
+ANYBODYS: Final = AskedFilter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +42,18 @@ class UnreadableRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[T, K]):
     """`ids` are those of all rows, in order; `rows` what could be read of them, `unreadable` the
-    others."""
+    others. `looked_at` is the last row that was looked at, where the search ended before its end:
+    the page is short, and there may be more."""
 
     ids: Sequence[K]
     rows: Sequence[T]
     unreadable: Sequence[UnreadableRow] = ()
+    looked_at: K | None = None
 
     def next(self, limit: int) -> K | None:
         """The cursor of the page after this one of `limit` rows; None where this is the last."""
+        if self.looked_at is not None:
+            return self.looked_at
         return self.ids[-1] if self.ids and len(self.ids) == limit else None
 
 

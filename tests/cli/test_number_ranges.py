@@ -63,7 +63,7 @@ def ask(
 
 @for_every("number", TOO_MUCH)
 @for_every(("method", "path"), PLACES)
-def test_the_number_of_a_row_that_no_row_can_have_is_refused_with_the_range(
+def test_there_is_no_row_of_a_number_that_no_row_can_have(
     service: Service, method: str, path: str, number: str
 ) -> None:
     found = NUMBERED.search(path)
@@ -73,8 +73,7 @@ def test_the_number_of_a_row_that_no_row_can_have_is_refused_with_the_range(
     if path.endswith(("/retry", "/inbox/{message}/discard")):
         body = {}
     status, problem = ask(service, method, asked, body)
-    assert (status, problem["field"]) == (400, found[1])
-    assert "1 to 9223372036854775807" in str(problem["detail"])
+    assert (status, problem["code"]) == (404, "not_found")
 
 
 @for_every("number", [*TOO_MUCH, *NONE])
@@ -83,7 +82,7 @@ def test_a_cursor_out_of_range_is_refused_with_the_range(
     service: Service, path: str, number: str
 ) -> None:
     status, problem = ask(service, "GET", f"/api/v1{path}?cursor={quote(number)}")
-    assert status in (400, 422)
+    assert status == 422
     assert "cursor" in str(problem["detail"])
 
 
@@ -93,14 +92,14 @@ def test_a_limit_out_of_range_is_refused_with_the_range(
     service: Service, path: str, number: str
 ) -> None:
     status, problem = ask(service, "GET", f"{path}?limit={quote(number)}")
-    assert (status, problem.get("field")) == (400, "limit")
+    assert (status, problem.get("field")) == (422, "limit")
     assert f"1 to {MOST.get(path, 500)}" in str(problem["detail"])
 
 
 @for_every("path", LIMITED)
 def test_one_more_than_the_largest_page_is_refused(service: Service, path: str) -> None:
     status, _ = ask(service, "GET", f"{path}?limit={MOST.get(path, 500) + 1}")
-    assert status == 400
+    assert status == 422
 
 
 @for_every("path", [*LIMITED, *(f"/api/v1{path}?cursor=" for path in CURSORS)])

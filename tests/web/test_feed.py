@@ -110,7 +110,7 @@ async def test_a_cursor_that_was_never_given_is_refused() -> None:
         assert "older copy" in ahead["detail"]
         for bad in ("-1", "1-x", "1.5", "x", "1" * 19, "%D9%A1"):
             told = await rig.ask("GET", f"/events?after={bad}", by="reader")
-            assert (told.status, told["field"]) == (400, "after")
+            assert (told.status, told["field"]) == (422, "after")
         assert (await rig.ask("GET", "/events", by=None)).status == 401
 
 
@@ -218,7 +218,7 @@ async def test_a_stream_that_cannot_begin_is_a_problem() -> None:
     async with a_rig() as rig:
         accept = {"Accept": "text/event-stream"}
         for headers, status in (
-            ({"Last-Event-ID": "x"}, 400),
+            ({"Last-Event-ID": "x"}, 422),
             ({"Last-Event-ID": "99"}, 409),
         ):
             told = await rig.ask("GET", "/events", by="reader", headers={**accept, **headers})

@@ -11,10 +11,13 @@ import pytest
 from adapter.commands.flows import FLOWS, SWITCH_KINDS, CommandKind, Scope
 from adapter.commands.rules import SwitchPolicy
 from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.ports import Filter
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
+from adapter.engine.listing import AskedFilter
 from adapter.model.ids import CommandId
 from adapter.model.values import replace
+from adapter.store.commands.reading import list_commands
 from adapter.store.transaction import Transaction
 from adapter.web.api.commands import CommandOut
 from tests.store.nothing_at_hand import NothingAtHand
@@ -111,14 +114,14 @@ async def test_the_same_key_gives_the_same_command_and_other_content_a_conflict(
 async def test_moving_a_switch_needs_an_idempotency_key(kind: CommandKind) -> None:
     async with a_rig() as rig:
         told = await rig.ask("POST", "/commands", a_body(kind))
-        assert (told.status, told["field"]) == (400, "Idempotency-Key")
+        assert (told.status, told["field"]) == (422, "Idempotency-Key")
         both = await rig.ask(
             "POST",
             "/commands",
             a_body(kind, idempotency_key="a"),
             headers={"Idempotency-Key": "b"},
         )
-        assert (both.status, both["field"]) == (400, "Idempotency-Key")
+        assert (both.status, both["field"]) == (422, "Idempotency-Key")
         long = await rig.ask(
             "POST", "/commands", a_body(kind), headers={"Idempotency-Key": "k" * 201}
         )
@@ -150,6 +153,65 @@ async def test_lists_are_filtered_and_come_page_by_page() -> None:
         ):
             told = await rig.ask("GET", f"/commands?{query}")
             assert len(told["items"]) == count, query
+
+
+async def test_lists_are_filtered_by_who_asked_and_when() -> None:
+    async with a_rig() as rig:
+        made = []
+        for number, device in enumerate(["M1", "M2", "M3"]):
+            await rig.clock.turn(NOON + timedelta(minutes=number))
+            told = await submitted(
+                rig, CommandKind.LOAD_CHECK, key=f"a{number}", devices=[device],
+                reference=f"case-{number}", effective_at="2026-03-03T00:00:00Z",
+            )  # fmt: skip
+            made.append(told["id"])
+        await rig.clock.turn(NOON + timedelta(minutes=10))
+        await rig.ask("POST", f"/commands/{made[0]}/cancel", {})
+        for query, found in (
+            ("since=2026-03-02T12:01:00Z", [2, 1]),
+            ("updated=2026-03-02T12:02:00Z", [2, 0]),
+            ("updated=2026-03-02T13:05:00%2B01:00", [0]),
+            ("requester=switcher", [2, 1, 0]),
+            ("requester=somebody", []),
+            ("reference=case-1", [1]),
+            ("reference=case-1&kind=ping", None),
+            ("since=yesterday", None),
+        ):
+            told = await rig.ask("GET", f"/commands?{query}")
+            assert (told.status == 422) == (found is None), query
+            if found is not None:
+                assert [made.index(item["id"]) for item in told["items"]] == found, query
+
+
+async def test_a_list_looks_at_a_bounded_number_of_rows_and_says_where_it_ended() -> None:
+    async with a_rig() as rig:
+        made = [
+            (await submitted(rig, CommandKind.LOAD_CHECK, key=f"a{each}", devices=[each]))["id"]
+            for each in ("M1", "M2", "M3")
+        ]
+        wanted = Filter(asked=AskedFilter(requester="somebody"))
+        found = await rig.store.database.query(lambda db: list_commands(db, wanted, most=2))
+        assert (found.rows, found.next(50)) == ([], made[1])
+        rest = replace(wanted, before=CommandId(made[1]))
+        found = await rig.store.database.query(lambda db: list_commands(db, rest, most=2))
+        assert (found.rows, found.next(50)) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/commands?device=M77",
+        "/measurements?device=M77",
+        "/arrived-events?device=M77",
+        "/device-events?device=M77",
+        "/orders?service_point=M77",
+    ],
+)
+async def test_a_filter_that_names_what_nobody_knows_is_told(query: str) -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("GET", query)
+        assert (told.status, told["rule"]) == (422, "M77 is not in the registry")
+        assert told["field"] == query.partition("?")[2].partition("=")[0]
 
 
 async def test_a_long_poll_ends_when_the_command_does() -> None:
@@ -312,7 +374,7 @@ async def test_the_inbox_is_listed_and_shown_byte_for_byte() -> None:
             assert (await rig.ask("GET", f"/inbox/{wrong}")).status == 404
         for wrong in ("0", "-1", "9" * 30):
             told = await rig.ask("GET", f"/inbox/{wrong}")
-            assert (told.status, told["field"]) == (400, "message")
+            assert (told.status, told["code"]) == (404, "not_found")
 
 
 async def test_the_books_are_open() -> None:

@@ -44,7 +44,7 @@ async def test_of_a_mistyped_word_those_that_are_known_are_told_and_which_was_me
             assert told["field"] == field
             assert rule in told["rule"]
         told = await rig.ask("GET", "/orders?state=complete")
-        check_problem(told, 400)
+        check_problem(told, 422)
         assert told["rule"].endswith("; did you mean completed?")
 
 
@@ -83,7 +83,7 @@ async def test_what_cannot_become_a_command_is_refused_by_field_and_rule(
 async def test_a_query_that_is_not_understood_is_refused(query: str, field: str) -> None:
     async with a_rig() as rig:
         told = await rig.ask("GET", f"/commands?{query}")
-        check_problem(told, 400)
+        check_problem(told, 422)
         assert told["field"] == field
 
 
@@ -91,7 +91,7 @@ async def test_a_query_that_is_not_understood_is_refused(query: str, field: str)
 async def test_a_wait_that_is_no_time_is_refused(wait: str) -> None:
     async with a_rig() as rig:
         told = await rig.ask("GET", f"/commands/x?wait={wait}")
-        check_problem(told, 400)
+        check_problem(told, 422)
         assert told["field"] == "wait"
 
 

@@ -18,7 +18,7 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
-from adapter.engine.listing import Listing
+from adapter.engine.listing import ANYBODYS, AskedFilter, Listing
 from adapter.engine.registry.ports import Import as Import
 from adapter.engine.registry.ports import Known
 from adapter.engine.upkeep.set_aside import SetAside
@@ -394,6 +394,7 @@ class Filter:
     state: State | None = None
     device: DeviceId | None = None
     open_only: bool = False
+    asked: AskedFilter = ANYBODYS
     before: CommandId | None = None
     limit: int = 50
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from adapter.engine.commands.ports import AuditNote, Publication
-from adapter.engine.listing import Listing
+from adapter.engine.listing import ANYBODYS, AskedFilter, Listing
 from adapter.engine.orders.field_work import FieldMessage, FieldReport, OpenVisit, OtherWork
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.engine.upkeep.todo import Todo
@@ -234,6 +234,7 @@ class OrderFilter:
     state: OrderState | None = None
     service_point: ServicePointId | None = None
     open_only: bool = False
+    asked: AskedFilter = ANYBODYS
     before: OrderId | None = None
     limit: int = 50
 

@@ -70,6 +70,9 @@ class Registry:
             raise NotFound(f"no device {device}")
         return found[device]
 
+    async def knows_device(self, device: DeviceId) -> bool:
+        return device in await self._devices.views([device])
+
     async def service_points(self, wanted: PointFilter | None = None) -> PointPage:
         """By id: each with its devices, and whether supply gets through."""
         return await self._points.points(wanted or PointFilter())

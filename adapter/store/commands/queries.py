@@ -71,6 +71,8 @@ OPEN_COMMANDS: Final = LIST_STATE
 LIST_DEVICE: Final = """
 SELECT command FROM target WHERE device = :device AND command < :before ORDER BY command DESC"""
 COMMAND_MARKS: Final = "SELECT kind, state FROM command WHERE id = ?"
+COMMAND_REQUEST: Final = """
+SELECT request FROM command JOIN asked ON asked.number = command.number WHERE id = ?"""
 
 # ---------------------------------------------------------------- communications
 
@@ -322,6 +324,11 @@ WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id 
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
 )
+CHANGED_SINCE: Final = """
+SELECT EXISTS (SELECT 1 FROM audit
+    WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+                      UNION ALL SELECT id FROM communication WHERE command = :subject)
+      AND at >= :updated)"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import apsw
+import msgspec
+from msgspec import Struct
 
 from adapter.commands.activity import FINAL, Command, Communication, State, Work
 from adapter.commands.flows import Operation
@@ -24,7 +26,7 @@ from adapter.engine.commands.ports import (
     MessageDamaged,
     PublicationRow,
 )
-from adapter.engine.listing import Listing
+from adapter.engine.listing import MOST_LOOKED_AT, AskedFilter, Listing
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import StoreFailed
 from adapter.model.device import DeviceView
@@ -36,6 +38,7 @@ from adapter.model.ids import (
     InboxId,
     RequestToken,
     endpoint_key,
+    sortable_id,
 )
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
@@ -125,14 +128,28 @@ def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, Comm
 # ---------------------------------------------------------------- lists
 
 
-def list_commands(connection: apsw.Connection, wanted: Filter) -> Listing[Command, CommandId]:
+def list_commands(
+    connection: apsw.Connection, wanted: Filter, most: int = MOST_LOOKED_AT
+) -> Listing[Command, CommandId]:
     ids: list[CommandId] = []
-    for command in _candidates(connection, wanted):
+    first = first_id_since(wanted.asked.since)
+    looked_at: CommandId | None = None
+    for count, command in enumerate(_candidates(connection, wanted), 1):
+        if command < first:
+            break
         if _fits(connection, command, wanted):
             ids.append(command)
-            if len(ids) >= wanted.limit:
-                break
-    return listed(connection, ids)
+        if len(ids) >= wanted.limit:
+            break
+        if count >= most:
+            looked_at = command
+            break
+    return replace(listed(connection, ids), looked_at=looked_at)
+
+
+def first_id_since(at: datetime | None) -> str:
+    """No id of what was accepted at that time or later sorts before it."""
+    return "" if at is None else sortable_id(max(micros(at), 0) // 1000, 0)
 
 
 def listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
@@ -201,7 +218,39 @@ def _fits(connection: apsw.Connection, command: CommandId, wanted: Filter) -> bo
         wanted.kind in (None, kind)
         and wanted.state in (None, state)
         and not (wanted.open_only and state in FINAL)
+        and _asked_by(connection, command, wanted.asked)
+        and changed_since(connection, command, wanted.asked.updated)
     )
+
+
+class _Asked(Struct):
+    """What of a request tells who asked."""
+
+    requester: str = ""
+    reference: str = ""
+
+
+_asked_of: Final = msgspec.json.Decoder(_Asked).decode
+
+
+def _asked_by(connection: apsw.Connection, command: CommandId, wanted: AskedFilter) -> bool:
+    """Also where nobody can tell: the row is listed as unreadable."""
+    requester, reference = wanted.requester, wanted.reference
+    if requester is None and reference is None:
+        return True
+    try:
+        asked = _asked_of(connection.execute(queries.COMMAND_REQUEST, (command,)).get)
+    except (msgspec.DecodeError, TypeError):
+        return True
+    return requester in (None, asked.requester) and reference in (None, asked.reference)
+
+
+def changed_since(connection: apsw.Connection, subject: str, at: datetime | None) -> bool:
+    """Whether something was done to a command or an order at that time or later, by the audit."""
+    if at is None:
+        return True
+    values = {"subject": subject, "updated": micros(at)}
+    return bool(connection.execute(queries.CHANGED_SINCE, values).get)
 
 
 def by_key(connection: apsw.Connection, key: str) -> CommandId | None:

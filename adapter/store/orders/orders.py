@@ -1,9 +1,9 @@
 """Service orders in the gateway's SQLite file: the OrderStore port over the store's own threads."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from adapter.engine.commands.ports import AuditNote
-from adapter.engine.listing import Listing
+from adapter.engine.listing import MOST_LOOKED_AT, Listing
 from adapter.engine.orders.field_work import (
     FieldMessage,
     FieldNews,
@@ -46,6 +46,7 @@ from adapter.orders.order import ChildId, OpenOrder, OrderKind, OrderState, Serv
 from adapter.orders.replies import RequesterReply
 from adapter.store import rows
 from adapter.store.commands import queries
+from adapter.store.commands.reading import changed_since, first_id_since
 from adapter.store.commands.writing import note_all
 from adapter.store.database import Database
 from adapter.store.orders import queries as sql
@@ -445,24 +446,39 @@ def _list(db: apsw.Connection, wanted: OrderFilter) -> Listing[ServiceOrder, Ord
         text, values["kind"] = sql.LIST_KIND, wanted.kind
     else:
         text = sql.LIST_ALL
-    found = list(islice(_bodies(db, text, values, wanted), wanted.limit))
+    first = first_id_since(wanted.asked.since)
+    found: list[tuple[OrderId, bytes]] = []
+    looked_at: OrderId | None = None
+    for count, (order, *marks, body) in enumerate(db.execute(text, values), 1):
+        if order < first:
+            break
+        if _fits(db, order, marks, wanted):
+            found.append((order, body))
+        if len(found) >= wanted.limit:
+            break
+        if count >= MOST_LOOKED_AT:
+            looked_at = order
+            break
     made, bad = made_of(found, _order)
     unreadable = unreadable_rows(db, RowKind.ORDER, bad)
-    return Listing(ids=[order for order, _ in found], rows=made, unreadable=unreadable)
+    ids = [order for order, _ in found]
+    return Listing(ids=ids, rows=made, unreadable=unreadable, looked_at=looked_at)
 
 
-def _bodies(
-    db: apsw.Connection, text: str, values: Mapping[str, str], wanted: OrderFilter
-) -> Iterator[tuple[OrderId, bytes]]:
+def _fits(
+    db: apsw.Connection, order: OrderId, marks: Sequence[object], wanted: OrderFilter
+) -> bool:
     """By the columns, for the body of a row need not be readable."""
-    for order, kind, state, point, is_open, body in db.execute(text, values):
-        if (
-            wanted.kind in (None, kind)
-            and wanted.state in (None, state)
-            and wanted.service_point in (None, point)
-            and (is_open or not wanted.open_only)
-        ):
-            yield order, body
+    kind, state, point, is_open, requester, reference = marks
+    return (
+        wanted.kind in (None, kind)
+        and wanted.state in (None, state)
+        and wanted.service_point in (None, point)
+        and (bool(is_open) or not wanted.open_only)
+        and wanted.asked.requester in (None, requester)
+        and wanted.asked.reference in (None, reference)
+        and changed_since(db, order, wanted.asked.updated)
+    )
 
 
 def _report(body: bytes) -> FieldReport:

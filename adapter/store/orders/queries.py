@@ -51,7 +51,8 @@ SELECT min(at) FROM (SELECT min(wake) AS at FROM service_order UNION ALL
     SELECT min(due) FROM order_reply UNION ALL SELECT min(due) FROM field_message)"""
 PUT_OFF: Final = "UPDATE service_order SET wake = :until WHERE id = :id AND wake <= :now"
 
-_LISTED: Final = "SELECT id, kind, state, service_point, open, body FROM service_order "
+_LISTED: Final = """
+SELECT id, kind, state, service_point, open, requester, reference, body FROM service_order """
 LIST_ALL: Final = _LISTED + "WHERE id < :before ORDER BY id DESC"
 LIST_KIND: Final = _LISTED + "WHERE kind = :kind AND id < :before ORDER BY id DESC"
 LIST_STATE: Final = _LISTED + "WHERE state = :state AND id < :before ORDER BY id DESC"

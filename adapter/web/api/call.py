@@ -25,13 +25,20 @@ from msgspec import Meta, Struct, inspect
 from adapter.engine.commands.ports import AuditEntry
 from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
-from adapter.engine.listing import UnreadableRow
-from adapter.errors import InvalidRequest, NotFound, meant
+from adapter.engine.listing import AskedFilter, UnreadableRow
+from adapter.errors import InvalidRequest, NotFound, UnknownDevice, meant
 from adapter.model.decimals import DECIMAL_PATTERN, read_decimal
 from adapter.model.device import InstallStatus
 from adapter.model.entered_value import value_of_json
-from adapter.model.ids import is_sortable_id
-from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN, id_problem, text_problem
+from adapter.model.ids import DeviceId, ServicePointId, is_sortable_id
+from adapter.model.texts import (
+    ID_PATTERN,
+    LONGEST,
+    TEXT_PATTERN,
+    id_problem,
+    text_problem,
+    visible_line,
+)
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role
@@ -41,26 +48,34 @@ S = TypeVar("S", bound=msgspec.Struct)
 E = TypeVar("E", bound=StrEnum)
 
 PREFIX: Final = "/api/v1"
+ASKED: Final = ("since", "updated", "requester", "reference")
+"""Filters of lists of what somebody asked for."""
+
 MOST_ITEMS: Final = 500
 _PAGE: Final = Span(1, MOST_ITEMS)
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 _EXPORTS_AT_ONCE: Final = 2
 
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=LONGEST, pattern=TEXT_PATTERN)]
 NeededText = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=TEXT_PATTERN)]
-Address = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^https?://[\x21-\x7e]+$")]
+_ADDRESS: Final = r"^https?://[\x21-\x7e]+$"
+Address = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=_ADDRESS)]
 Moment = Annotated[datetime, Meta(tz=True)]
 DecimalText = Annotated[
     msgspec.Raw,
     Meta(
         extra_json_schema={
             "anyOf": [{"type": "number"}, {"type": "string", "pattern": DECIMAL_PATTERN}],
-            "description": "A decimal number; in quotes it is read digit by digit as well.",
         }
     ),
 ]
 Json = Annotated[object, Meta(extra_json_schema={"description": "Any JSON value."})]
+RULES: Final[Mapping[str, str]] = {
+    ID_PATTERN: "an id: no blanks around it, and no character that nobody sees",
+    TEXT_PATTERN: "a text without characters that nobody sees",
+    _ADDRESS: "an address that begins with http:// or https://, of printable ASCII",
+}
+"""What those patterns mean, for people."""
 _CHECKS: Final[Mapping[str | None, Callable[[str], str | None]]] = {
     ID_PATTERN: id_problem,
     TEXT_PATTERN: text_problem,
@@ -147,6 +162,23 @@ def decimal_of(place: str, given: msgspec.Raw) -> Decimal:
         raise InvalidRequest(place, str(error)) from None
 
 
+async def check_device(api: ApiContext, given: str | None, name: str = "device") -> None:
+    """Raises UnknownDevice, for a list of which nothing was found."""
+    if given is not None and not await api.gateway.registry.knows_device(DeviceId(given)):
+        raise UnknownDevice(name, f"{visible_line(given)} is not in the registry")
+
+
+async def check_service_point(api: ApiContext, given: str | None) -> None:
+    """Raises InvalidRequest, for a list of which nothing was found."""
+    if given is None:
+        return
+    try:
+        await api.gateway.registry.service_point(ServicePointId(given))
+    except NotFound:
+        rule = f"{visible_line(given)} is not in the registry"
+        raise InvalidRequest("service_point", rule) from None
+
+
 def check_callback(api: ApiContext, url: str | None) -> None:
     """Raises InvalidRequest for an address that no `[[events.callback]]` allows."""
     if url is not None and not api.gateway.feed.deliveries.allowed(url):
@@ -163,7 +195,9 @@ def install_status_of(
     lookups = api.gateway.orders.rules.configuration.lookups
     found = lookups.status(name)
     if found is None:
-        raise InvalidRequest(place, f"{name[:40]} is not one of {', '.join(lookups.status_names)}")
+        known = lookups.status_names
+        rule = f"{name[:40]} is not one of {', '.join(known)}{meant(name, known)}"
+        raise InvalidRequest(place, rule)
     return found
 
 
@@ -199,6 +233,15 @@ def words_at(body: type[Struct], place: str) -> tuple[str, ...]:
     for name in _PART.findall(place):
         kinds = tuple(_within(kinds, name))
     return tuple(str(each) for kind in _alternatives(kinds) for each in _words(kind))
+
+
+def fields_at(body: type[Struct], place: str) -> tuple[str, ...]:
+    """The fields that an object at a place of a body may have; see `words_at`."""
+    kinds: tuple[inspect.Type, ...] = (_type_of(body),)
+    for name in _PART.findall(place):
+        kinds = tuple(_within(kinds, name))
+    found = (each for each in _alternatives(kinds) if isinstance(each, inspect.StructType))
+    return tuple(field.encode_name for each in found for field in each.fields)
 
 
 def _alternatives(kinds: Iterable[inspect.Type]) -> Iterator[inspect.Type]:
@@ -277,13 +320,21 @@ def require(key: ApiKey | None, *roles: Role) -> None:
 
 
 def bad_query(name: str, rule: str) -> ProblemRaised:
-    return ProblemRaised(400, "bad_query", f"{name}: {rule}", field=name, rule=rule)
+    return ProblemRaised(422, "bad_query", f"{name}: {rule}", field=name, rule=rule)
 
 
 def id_of(asked: ApiRequest, name: str) -> str | None:
-    """An id of the query. Raises ProblemRaised 400 for what no id can be."""
+    """An id of the query. Raises ProblemRaised 422 for what no id can be."""
     given = asked.query.get(name)
     if given is not None and (problem := id_problem(given)) is not None:
+        raise bad_query(name, problem)
+    return given
+
+
+def text_of(asked: ApiRequest, name: str) -> str | None:
+    """A text of the query. Raises ProblemRaised 422 for what no text can be."""
+    given = asked.query.get(name)
+    if given is not None and (problem := text_problem(given)) is not None:
         raise bad_query(name, problem)
     return given
 
@@ -311,7 +362,7 @@ def yes_or_no(asked: ApiRequest, name: str) -> bool | None:
 
 
 def whole_of(asked: ApiRequest, name: str, span: Span = CURSOR) -> int:
-    """Raises ProblemRaised 400 naming the range."""
+    """Raises ProblemRaised 422 naming the range."""
     try:
         return read_whole(asked.query[name], span)
     except ValueError:
@@ -319,18 +370,12 @@ def whole_of(asked: ApiRequest, name: str, span: Span = CURSOR) -> int:
 
 
 def row_of(asked: ApiRequest, name: str, what: str) -> int:
-    """The number of a row in the path. Raises NotFound for what is no number, ProblemRaised 400
-    for one that no row can have."""
+    """The number of a row in the path. Raises NotFound for what no row can have."""
     given = asked.path[name]
     try:
         return read_whole(given, ROW)
     except ValueError:
-        if _NUMBER.fullmatch(given):
-            rule = f"a whole number, {ROW}"
-            raise ProblemRaised(
-                400, "bad_number", f"{name}: {rule}", field=name, rule=rule
-            ) from None
-        raise NotFound(f"no {what} {given[:40]}") from None
+        raise NotFound(f"no {what} {visible_line(given[:40])}") from None
 
 
 def cursor_of(asked: ApiRequest) -> str | None:
@@ -346,13 +391,13 @@ def limit_of(asked: ApiRequest) -> int:
 
 
 def moment_of(asked: ApiRequest, name: str) -> datetime | None:
-    """A time of the query, in UTC. Raises ProblemRaised 400."""
+    """A time of the query, in UTC. Raises ProblemRaised 422."""
     given = asked.query.get(name)
     return None if given is None else read_moment(name, given)
 
 
 def read_moment(name: str, text: str) -> datetime:
-    """Raises ProblemRaised 400, also for one without a zone."""
+    """Raises ProblemRaised 422, also for one without a zone."""
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
@@ -360,6 +405,16 @@ def read_moment(name: str, text: str) -> datetime:
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise bad_query(name, "a time as 2026-03-01T06:00:00Z") from None
+
+
+def asked_of(asked: ApiRequest) -> AskedFilter:
+    """The filters of `ASKED`. Raises ProblemRaised 422."""
+    return AskedFilter(
+        since=moment_of(asked, "since"),
+        updated=moment_of(asked, "updated"),
+        requester=text_of(asked, "requester"),
+        reference=text_of(asked, "reference"),
+    )
 
 
 def seconds_of(asked: ApiRequest, name: str) -> float:

@@ -8,7 +8,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from adapter.commands.activity import Command, CommandRequest, ReadPeriod, State
+from adapter.commands.activity import (
+    Command,
+    CommandRequest,
+    CommunicationState,
+    CompletionState,
+    Outcome,
+    ReadPeriod,
+    State,
+    StepKind,
+)
 from adapter.commands.business_objects import object_of_operation
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority
@@ -34,7 +43,9 @@ from adapter.web.api.call import (
     Text,
     UnreadableOut,
     answer_from,
+    asked_of,
     check_callback,
+    check_device,
     cursor_of,
     flag_of,
     id_of,
@@ -157,7 +168,7 @@ class EndpointCounts(Struct, kw_only=True):
 
 class CompletionOut(Struct, kw_only=True):
     event: str
-    state: str
+    state: CompletionState
     error: str | None
 
 
@@ -166,12 +177,12 @@ class CommunicationOut(Struct, kw_only=True):
     for its request, its result request and its callback; null: it has none."""
 
     id: str
-    step: str
+    step: StepKind
     operation: str
     outbound: str
     result_outbound: str | None
     inbound: str | None
-    state: str
+    state: CommunicationState
     token: str | None
     attempt: int
     failure: str | None
@@ -200,9 +211,9 @@ class CommandOut(Struct, kw_only=True):
     id: str
     kind: CommandKind
     title: str
-    state: str
+    state: State
     final: bool
-    outcome: str | None
+    outcome: Outcome | None
     reason: str | None
     devices: list[str]
     device_count: int
@@ -214,7 +225,7 @@ class CommandOut(Struct, kw_only=True):
     effective_at: datetime
     expires_at: datetime
     finished_at: datetime | None
-    switch_state: str | None
+    switch_state: SwitchState | None
     voltage_present: bool | None
     violations: list[str]
     endpoints: EndpointCounts | None
@@ -341,10 +352,13 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         state=member(asked, "state", State),
         device=DeviceId(device) if device is not None else None,
         open_only=flag_of(asked, "open"),
+        asked=asked_of(asked),
         before=CommandId(cursor) if cursor is not None else None,
         limit=limit,
     )
     found = await api.gateway.commands.list(wanted)
+    if not found.ids:
+        await check_device(api, device)
     return ApiResponse(
         body=CommandPage(
             items=[CommandOut.of(command) for command in found.rows],
@@ -397,19 +411,19 @@ async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(command)
 
 
-async def command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.commands.get(_command(asked))).id
     entries = await api.gateway.commands.history(command)
     return ApiResponse(body=History(items=[HistoryEntry.of(item) for item in entries]))
 
 
-async def command_outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_command_outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = await api.gateway.commands.get(_command(asked))
     found = await api.gateway.commands.outcomes(command.id)
     return ApiResponse(body=Outcomes.of(found, await api.gateway.commands.incomplete(command)))
 
 
-async def command_messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_command_messages(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = await api.gateway.commands.get(_command(asked))
     logged = await api.gateway.commands.messages(command.id)
     return ApiResponse(body=Messages(items=[MessageOut.of(item, command) for item in logged]))
@@ -446,11 +460,11 @@ def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
     given = asked.headers.get(IDEMPOTENCY_KEY)
     if given is not None and wanted.idempotency_key not in (None, given):
         raise ProblemRaised(
-            400, "idempotency_key", "header and body name different keys", field=IDEMPOTENCY_KEY
+            422, "idempotency_key", "header and body name different keys", field=IDEMPOTENCY_KEY
         )
     if given is not None and not (given.isascii() and given.isprintable()):
         raise ProblemRaised(
-            400, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
+            422, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
         )
     key = wanted.idempotency_key if given is None else given
     if key is not None and _OUR_KEYS.fullmatch(key):
@@ -463,7 +477,7 @@ def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
         )
     if key is None and wanted.kind in SWITCH_KINDS:
         raise ProblemRaised(
-            400,
+            422,
             "idempotency_key",
             f"{wanted.kind} needs an idempotency key",
             field=IDEMPOTENCY_KEY,

@@ -6,9 +6,15 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from adapter.commands.calls import SwitchState
 from adapter.commands.effects import Severity
+from adapter.commands.outcomes import EndpointResult
+from adapter.orders.events import ReplyKind
+from adapter.orders.order import OrderKind
 from adapter.web.api.call import Json
 from adapter.web.api.commands import CommandOut
+from adapter.web.api.events import Argument
+from adapter.web.api.orders import StateName
 
 
 class CloudEventOut(Struct, kw_only=True):
@@ -31,9 +37,9 @@ class EndpointOutcomeOut(Struct, kw_only=True):
     """How one endpoint of a command came out."""
 
     endpoint: str
-    result: str
+    result: EndpointResult
     reason: str
-    switch_state: str | None
+    switch_state: SwitchState | None
 
 
 class CommandEventOut(CommandOut, kw_only=True):
@@ -49,8 +55,8 @@ class OrderEventOut(Struct, kw_only=True):
     """`problem` is the code of what people are needed for."""
 
     id: str
-    kind: str
-    state: str
+    kind: OrderKind
+    state: StateName
     service_point: str
     requester: str
     reference: str
@@ -63,7 +69,7 @@ class OrderReplyEventOut(Struct, kw_only=True):
 
     id: str
     order: str
-    kind: str
+    kind: ReplyKind
     requester: str
     reference: str
     created_at: datetime
@@ -99,7 +105,7 @@ class MeterEventOut(Struct, kw_only=True):
     conversion: str
     sequence: int | None
     exception: bool
-    arguments: list[tuple[str, str]]
+    arguments: list[Argument]
     started_at: datetime | None
     duration_s: float | None
 

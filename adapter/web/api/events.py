@@ -1,8 +1,9 @@
 """Routes of device events and outages."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from adapter.commands.effects import Severity
 from adapter.engine.events.ports import EventError, EventFilter, Outage, StoredEvent
@@ -12,16 +13,20 @@ from adapter.web.api.call import (
     ApiRequest,
     ApiResponse,
     answer_from,
+    check_device,
     flag_of,
     id_of,
     limit_of,
     moment_of,
     read_moment,
+    text_of,
     whole_of,
 )
 from adapter.web.api.quarantine import reload_tables
 
 # ---------------------------------------------------------------- what is given
+
+Argument = Annotated[list[str], Meta(min_length=2, max_length=2, description="Name and value.")]
 
 
 class DeviceEventOut(Struct, kw_only=True):
@@ -45,7 +50,7 @@ class DeviceEventOut(Struct, kw_only=True):
     pair: str
     role: str
     exception: bool
-    arguments: list[tuple[str, str]]
+    arguments: list[Argument]
     published: bool
     other_sequence: int | None
 
@@ -139,13 +144,15 @@ async def list_device_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = EventFilter(
         device=None if device is None else DeviceId(device),
         endpoint=None if endpoint is None else EndpointId(endpoint),
-        name=query.get("name"),
-        category=query.get("category"),
+        name=text_of(asked, "name"),
+        category=text_of(asked, "category"),
         since=moment_of(asked, "since"),
         before=whole_of(asked, "cursor") if "cursor" in query else None,
         limit=limit,
     )
     found = await api.gateway.events.events(wanted)
+    if not found:
+        await check_device(api, device)
     return ApiResponse(
         body=DeviceEventPage(
             items=[DeviceEventOut.of(item) for item in found],

@@ -3,132 +3,45 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any as Untyped
 from typing import Final
 
 import msgspec
 
 from adapter import __version__
-from adapter.commands.activity import State
-from adapter.commands.flows import CommandKind
-from adapter.engine.commands.ports import InboxState
-from adapter.engine.readings.reports import Grouping
-from adapter.engine.schedules.ports import ReadResult
-from adapter.engine.upkeep.durations import Measure
-from adapter.engine.upkeep.set_aside import FailedState, RowKind
-from adapter.model.texts import ID_PATTERN, LONGEST
-from adapter.model.todo import TodoSubject
-from adapter.model.whole_numbers import ROW
-from adapter.orders.order import OrderKind, OrderState
-from adapter.schedules.schedule import ScheduleState
-from adapter.web.api import call, commands, feed
+from adapter.server.settings import Role
 from adapter.web.api.event_types import EVENT_TYPES, CloudEventOut, FeedEventType
-from adapter.web.api.orders import slug
-from adapter.web.api.problems import LINES, MEDIA_TYPE, HttpProblem
+from adapter.web.api.examples import EXAMPLES
+from adapter.web.api.parameters import parameters_of
+from adapter.web.api.problems import LINES, MEDIA_TYPE, TITLES, HttpProblem
 from adapter.web.api.routes import ROUTES, Route
-
-Json = dict[str, Untyped]
+from adapter.web.api.schemas import Json, example_of, schemas_of
 
 _ALWAYS: Final = (400, 500, 503)
 _WITH_KEY: Final = (401, 403, 429)
-_WITH_BODY: Final = (408, 411, 413, 415, 422)
-_ID: Final[Json] = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": LONGEST,
-    "pattern": ID_PATTERN,
+_WITH_QUERY: Final = (422,)
+_WITH_BODY: Final = (408, 411, 413, 415, 417, 422)
+_TAGS: Final[Mapping[str, tuple[str, str]]] = {
+    "commands": ("commands", "What meters are told: connect, disconnect, read, check."),
+    "orders": ("orders", "Service orders, which make commands and visits, one step at a time."),
+    "visits": ("visits", "What people say of visits, requests and replies of orders."),
+    "todo": ("todo", "What waits for people."),
+    "feed": ("events", "The feed of all that happened, and who it is posted to."),
+    "registry": ("registry", "Devices, service points and master data."),
+    "readings": ("readings", "Measurements, arrived events and payloads."),
+    "schedules": ("schedules", "Reads that recur, and what came of their windows."),
+    "events": ("device-events", "What meters tell of themselves; outages."),
+    "quarantine": ("inbox", "Messages of the head end, error records, tables in force."),
+    "subscriptions": ("subscriptions", "What the head end sends by itself, and whether it does."),
+    "upkeep": ("upkeep", "Audit, ledger, retention, rows set aside, held switch orders, health."),
 }
-_NUMBER: Final[Json] = {"type": "integer", "minimum": ROW.least, "maximum": ROW.most}
-_NUMBERED: Final = frozenset({"message", "error", "window", "row"})
-"""What of a path is the number of a row; the rest are ids."""
-_QUERY: Final[Mapping[str, Json]] = {
-    "kind": {"type": "string", "enum": [item.value for item in CommandKind]},
-    "device": _ID | {"description": "What concerns this device."},
-    "open": {"type": "boolean", "description": "Only those without a final state."},
-    "service_point": _ID | {"description": "What concerns this service point."},
-    "after": {
-        "type": "string",
-        "pattern": f"^({feed.CURSOR.pattern}|{feed.NEWEST})$",
-        "description": "`next` of the page before; newest: only what comes from now on. Without "
-        "it: all that is kept.",
-    },
-    "dead": {
-        "type": "boolean",
-        "description": "Only those that are posted no more, or only the others.",
-    },
-    "types": {
-        "type": "string",
-        "description": "Only of these types, with commas between; `*` at the end of one stands "
-        "for any end.",
-    },
-    "subject": _ID | {"description": "Only about this command, order, device or other thing."},
-    "limit": {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50},
-    "cursor": {"type": "string", "description": "`next` of the page before."},
-    "head": {"type": "string", "description": "NUMBER:DIGEST of a head that was given out."},
-    "payload": {"type": "integer", "minimum": 0, "description": "Only of this payload."},
-    "endpoint": _ID | {"description": "The head end's identifier of a meter."},
-    "name": {"type": "string", "description": "Events of this standard name."},
-    "category": {"type": "string"},
-    "since": {"type": "string", "format": "date-time", "description": "Not earlier than this."},
-    "ended": {"type": "boolean", "description": "Those that are over, instead of those that last."},
-    "component": _ID | {"description": "Only this measuring component."},
-    "from": {"type": "string", "format": "date-time", "description": "With a zone."},
-    "to": {"type": "string", "format": "date-time", "description": "With a zone."},
-    "result": {
-        "type": "string",
-        "enum": [item.value for item in ReadResult],
-        "description": "Only devices that ended so.",
-    },
-    "supplied": {"type": "boolean", "description": "Whether supply gets through there."},
-    "connected": {"type": "boolean", "description": "The source status."},
-    "bare": {"type": "boolean", "description": "Without a device, or with one."},
-    "sp_type": {"type": "string", "description": "Only of this type."},
-    "revisions": {"type": "boolean", "description": "Also values that were replaced."},
-    "by": {"type": "string", "enum": [item.value for item in Grouping], "default": "operation"},
-    "wait": {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 86_400,
-        "description": "Answer when it is final, or after so many seconds; bounded.",
-    },
-}
-_MEMBERS: Final[Mapping[tuple[str, str], list[str]]] = {
-    ("/commands", "state"): [item.value for item in State],
-    ("/inbox", "state"): [item.value for item in InboxState],
-    ("/schedules", "state"): [item.value for item in ScheduleState],
-    ("/orders", "state"): [slug(item) for item in OrderState],
-    ("/orders", "kind"): [item.value for item in OrderKind],
-    ("/set-aside", "state"): [item.value for item in FailedState],
-    ("/set-aside", "kind"): [item.value for item in RowKind],
-    ("/todo", "subject"): [item.value for item in TodoSubject],
-    ("/durations", "measure"): [item.value for item in Measure],
-}
-"""What a parameter of the same name may be on different routes."""
+"""Of each module with routes: the tag of its operations."""
 
-_OWN: Final[Mapping[tuple[str, str], Json]] = {
-    ("/events", "limit"): {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": feed.MOST_EVENTS,
-        "default": 100,
-    },
-    ("/events", "wait"): {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 86_400,
-        "description": "Where there is nothing yet: answer when something comes, or after so many "
-        "seconds; bounded.",
-    },
-}
-"""Parameters that are another thing on one route than on the others."""
-
-_HEADERS: Final[Mapping[str, str]] = {
-    commands.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
-    "Mandatory for kinds that move a switch.",
-    feed.LAST_ID: "Of a stream that goes on: the id of the last event that came. Goes before "
-    "`after`.",
-    commands.SECOND_KEY: "Token of the second person, where two are needed.",
-}
+_SERVERS: Final = (
+    {"url": "/", "description": "The gateway that served this document."},
+    {"url": "http://127.0.0.1:8102", "description": "A gateway of your own, at its usual port."},
+)
 
 
 @cache
@@ -143,14 +56,10 @@ def document() -> Json:
     named += [kind for route in ROUTES for _, kind in route.also]
     named += [CloudEventOut, *(each.data for each in EVENT_TYPES)]
     named += [route.shown for route in ROUTES if route.shown is not None]
-    kinds = [*dict.fromkeys(named), HttpProblem]
-    schemas, components = msgspec.json.schema_components(
-        kinds, ref_template="#/components/schemas/{name}"
-    )
-    of_kind = dict(zip(kinds, schemas, strict=True))
+    made = _Schemas([*named, HttpProblem])
     paths: Json = {}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, of_kind)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, made)
     paths["/openapi.json"] = {"get": _own_operation()}
     return {
         "openapi": "3.1.0",
@@ -158,22 +67,65 @@ def document() -> Json:
             "title": "OpenWay gateway",
             "version": __version__,
             "description": "Smart meter commands through an Itron OpenWay head end.",
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
+        "servers": list(_SERVERS),
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.values()],
         "paths": paths,
-        "webhooks": {each.name: {"post": _webhook(each, of_kind)} for each in EVENT_TYPES},
+        "webhooks": {each.name: {"post": _webhook(each, made)} for each in EVENT_TYPES},
         "components": {
-            "schemas": components,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": made.components,
+            "responses": {
+                str(status): {
+                    "description": title,
+                    "content": {MEDIA_TYPE: made.content(HttpProblem, _problem(status))},
+                }
+                for status, title in TITLES.items()
+            },
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token of a key; `openway config new-key` makes one.",
+                }
+            },
         },
     }
 
 
-def _webhook(event: FeedEventType, of_kind: Mapping[type, Json]) -> Json:
+class _Schemas:
+    """The schemas of types, and examples of them."""
+
+    def __init__(self, kinds: Iterable[type]) -> None:
+        self.of, self.components = schemas_of(kinds)
+
+    def content(self, kind: type, example: Untyped = None) -> Json:
+        schema = self.of[kind]
+        if example is None:
+            example = example_of(schema, self.components)
+        return {"schema": schema, "example": example}
+
+
+def _problem(status: int) -> Json | None:
+    """An example of a problem of this status."""
+    if status == 422:
+        return None  # made of the words
+    code = re.sub(r"[^a-z]+", "_", HTTPStatus(status).phrase.lower())
+    return {
+        "type": f"urn:openway:problem:{code}",
+        "title": TITLES[status],
+        "status": status,
+        "code": code,
+    }
+
+
+def _webhook(event: FeedEventType, made: _Schemas) -> Json:
     """What a receiver of events is posted."""
-    own = {"type": {"type": "string", "pattern": event.pattern}, "data": of_kind[event.data]}
-    schema = {"allOf": [of_kind[CloudEventOut], {"type": "object", "properties": own}]}
+    own = {"type": {"type": "string", "pattern": event.pattern}, "data": made.of[event.data]}
+    schema = {"allOf": [made.of[CloudEventOut], {"type": "object", "properties": own}]}
     return {
         "operationId": re.sub(r"[^a-z_]+", "_", event.name).strip("_"),
+        "tags": ["events"],
         "summary": event.name,
         "description": "Signed as Standard Webhooks has it.",
         "security": [],
@@ -188,71 +140,54 @@ def _webhook(event: FeedEventType, of_kind: Mapping[type, Json]) -> Json:
     }
 
 
-def _operation(route: Route, of_kind: Mapping[type, Json]) -> Json:
+def _operation(route: Route, made: _Schemas) -> Json:
     operation: Json = {
         "operationId": route.call.__name__,
+        "tags": [_TAGS[route.call.__module__.rpartition(".")[2]][0]],
         "summary": route.summary,
-        "responses": _responses(route, of_kind),
+        "responses": _responses(route, made),
         "security": [{"key": []}] if route.roles else [],
     }
     if route.roles:
-        names = ", ".join(role.value for role in route.roles)
-        operation["description"] = f"Needs one of the roles {names}."
-    if parameters := list(_parameters(route)):
+        operation["description"] = _needs(route.roles)
+    if parameters := list(parameters_of(route)):
         operation["parameters"] = parameters
     if route.takes is not None and route.shown is not None:
         required = any(field.required for field in msgspec.structs.fields(route.takes))
-        content = {"application/json": {"schema": of_kind[route.shown]}}
+        examples = {name: {"value": value} for name, value in EXAMPLES[route.shown].items()}
+        content = {"application/json": {"schema": made.of[route.shown], "examples": examples}}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
 
 
-def _parameters(route: Route) -> Iterable[Json]:
-    for name in re.findall(r"{(\w+)}", route.path):
-        kind = _NUMBER if name in _NUMBERED else _ID
-        yield {"name": name, "in": "path", "required": True, "schema": kind}
-    for name in route.query:
-        yield {"name": name, "in": "query", "schema": _query(route, name)}
-    for name in route.headers:
-        yield {
-            "name": name,
-            "in": "header",
-            "description": _HEADERS[name],
-            "schema": {"type": "string", "maxLength": 200},
-        }
+def _needs(roles: Iterable[Role]) -> str:
+    return f"Needs one of the roles {', '.join(role.value for role in roles)}."
 
 
-def _query(route: Route, name: str) -> Json:
-    place = (route.path.removeprefix(call.PREFIX), name)
-    if place in _OWN:
-        return _OWN[place]
-    members = _MEMBERS.get(place)
-    return _QUERY[name] if members is None else {"type": "string", "enum": members}
-
-
-def _responses(route: Route, of_kind: Mapping[type, Json]) -> Json:
+def _responses(route: Route, made: _Schemas) -> Json:
     good: Json = {
         "description": "Done" if route.status == 200 else "Accepted",
         "content": {
-            media: {"schema": of_kind[kind]}
+            media: made.content(kind)
             for media, kind in ((media_of(route), route.gives), *route.also)
         },
     }
     if route.status == 202:
         good["headers"] = {
-            "Location": {"description": "Where it is.", "schema": {"type": "string"}}
+            "Location": {
+                "description": "Where it is.",
+                "schema": {"type": "string", "format": "uri-reference"},
+            }
         }
     statuses = {*_ALWAYS, *route.why}
     statuses |= set(_WITH_KEY) if route.roles else set()
+    statuses |= set(_WITH_QUERY) if route.query else set()
     statuses |= set(_WITH_BODY) if route.takes is not None else set()
-    problem = {MEDIA_TYPE: {"schema": of_kind[HttpProblem]}}
-    return {
-        str(route.status): good,
-        **{
-            str(status): {"description": "Problem", "content": problem}
-            for status in sorted(statuses)
-        },
+    statuses |= {404} if "{" in route.path else set()
+    problems = {
+        str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)
     }
+    return {str(route.status): good, **problems}
 
 
 def media_of(route: Route) -> str:
@@ -260,11 +195,14 @@ def media_of(route: Route) -> str:
 
 
 def _own_operation() -> Json:
+    schema = {"type": "object", "description": "OpenAPI 3.1."}
     return {
-        "operationId": "openapi",
+        "operationId": "get_openapi",
+        "tags": ["upkeep"],
         "summary": "This document",
         "security": [],
         "responses": {
-            "200": {"description": "Done", "content": {"application/json": {"schema": {}}}}
+            "200": {"description": "Done", "content": {"application/json": {"schema": schema}}},
+            **{str(each): {"$ref": f"#/components/responses/{each}"} for each in (400, 500, 503)},
         },
     }

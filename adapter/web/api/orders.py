@@ -14,14 +14,17 @@ from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShow
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import meant
 from adapter.model.ids import OrderId, ServicePointId
-from adapter.orders.algorithms.verdict import Decision
+from adapter.orders.algorithms.verdict import Decision, DecisionOutcome
+from adapter.orders.events import ReplyKind
+from adapter.orders.field_activity import FieldState
 from adapter.orders.lifecycle import PRIORITIES
-from adapter.orders.maintenance import MaintenanceActivity
-from adapter.orders.order import OrderKind, OrderProblem, OrderState, ServiceOrder
+from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState, Purpose
+from adapter.orders.order import ChildState, OrderKind, OrderProblem, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply
 from adapter.orders.plan import OrderPlan, PlanStep
 from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.web.api.call import (
+    ASKED,
     PREFIX,
     Address,
     ApiContext,
@@ -36,8 +39,10 @@ from adapter.web.api.call import (
     Text,
     UnreadableOut,
     answer_from,
+    asked_of,
     bad_query,
     check_callback,
+    check_service_point,
     cursor_of,
     flag_of,
     id_of,
@@ -45,7 +50,16 @@ from adapter.web.api.call import (
     member,
 )
 
-LISTED = ("kind", "state", "service_point", "open", "limit", "cursor")
+
+def slug(state: OrderState | MaintenanceState) -> str:
+    return state.name.lower()
+
+
+StateName = Annotated[str, Meta(extra_json_schema={"enum": [slug(each) for each in OrderState]})]
+RequestStateName = Annotated[
+    str, Meta(extra_json_schema={"enum": [slug(each) for each in MaintenanceState]})
+]
+LISTED = ("kind", "state", "service_point", "open", *ASKED, "limit", "cursor")
 
 
 # ---------------------------------------------------------------- what is taken
@@ -145,8 +159,8 @@ class ReplyOut(Struct, kw_only=True):
     """`due_at` is when it is tried next; None once it is delivered, refused or given up."""
 
     id: str
-    kind: str
-    state: str
+    kind: ReplyKind
+    state: ReplyState
     attempts: int
     last_error: str
     created_at: datetime
@@ -188,7 +202,7 @@ class OrderOut(Struct, kw_only=True):
     reference: str
     account: str
     priority: int
-    state: str
+    state: StateName
     state_title: str
     final: bool
     created_at: datetime
@@ -227,10 +241,6 @@ class DecidedOut(OrderOut, kw_only=True):
         return cls(**structs.asdict(order), advice=decided.advice)
 
 
-def slug(state: OrderState) -> str:
-    return state.name.lower()
-
-
 class ChildOut(Struct, kw_only=True):
     """A command, a visit or a wait. `detail_state` is the child's own state, where it has one;
     `answer_by` is when a visit has been silent, or a wait has lasted, for too long."""
@@ -239,8 +249,8 @@ class ChildOut(Struct, kw_only=True):
     activity: str
     task: str
     device: str | None
-    state: str
-    detail_state: str | None
+    state: ChildState
+    detail_state: FieldState | None
     reason: str
     command: str | None
     algorithm: str
@@ -271,7 +281,7 @@ class DecisionOut(Struct, kw_only=True):
     cell: int
     type: str
     algorithm: str
-    outcome: str
+    outcome: DecisionOutcome
     row: str
     note: str
     creates: str | None
@@ -307,8 +317,8 @@ class RequestOut(Struct, kw_only=True):
 
     id: str
     order: str
-    purpose: str
-    state: str
+    purpose: Purpose
+    state: RequestStateName
     accepted: bool | None
     action: str | None
     outcome: str
@@ -326,7 +336,7 @@ class RequestOut(Struct, kw_only=True):
         return answer_from(
             cls,
             request,
-            state=request.state.name.lower(),
+            state=slug(request.state),
             accepted=request.state.name == "COMPLETED" if request.ended_at else None,
         )
 
@@ -409,7 +419,7 @@ class PlanOut(Struct, kw_only=True):
     """The steps if every child behaves; what a crew would find is assumed. `refused_by` are the
     rules that would refuse the order today; `final_decisions` what the last evaluation decides."""
 
-    outcome: str
+    outcome: StateName
     steps: list[PlanStepOut]
     refused_by: list[ProblemOut]
     problem: ProblemOut | None
@@ -462,10 +472,13 @@ async def list_orders(api: ApiContext, asked: ApiRequest) -> ApiResponse:
             state=_state(asked),
             service_point=ServicePointId(point) if point is not None else None,
             open_only=flag_of(asked, "open"),
+            asked=asked_of(asked),
             before=OrderId(cursor) if cursor is not None else None,
             limit=limit,
         )
     )
+    if not found.ids:
+        await check_service_point(api, point)
     return ApiResponse(
         body=OrderPage(
             items=[OrderOut.of(order) for order in found.rows],

@@ -38,6 +38,7 @@ from adapter.web.api.call import (
     Moment,
     answer_from,
     bad_query,
+    check_device,
     decimal_of,
     flag_of,
     id_of,
@@ -267,6 +268,8 @@ async def list_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     page = await api.gateway.readings.reports.values(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
+    if not page.rows:
+        await check_device(api, asked.query.get("device"))
     return ApiResponse(
         body=ValuePageOut(items=[ValueOut.of(row) for row in page.rows], next=page.next)
     )
@@ -276,6 +279,8 @@ async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse
     page = await api.gateway.readings.reports.events(
         _wanted(asked), cursor=asked.query.get("cursor"), limit=limit_of(asked)
     )
+    if not page.rows:
+        await check_device(api, asked.query.get("device"))
     return ApiResponse(
         body=ArrivedEventPageOut(
             items=[ArrivedEventOut.of(row) for row in page.rows], next=page.next
@@ -283,7 +288,7 @@ async def list_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse
     )
 
 
-async def measurement_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def export_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     reports, wanted = api.gateway.readings.reports, _wanted(asked)
     return await _lines(
         api,
@@ -292,7 +297,7 @@ async def measurement_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def arrived_event_lines(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def export_arrived_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     reports, wanted = api.gateway.readings.reports, _wanted(asked)
     return await _lines(
         api,
@@ -313,7 +318,7 @@ async def list_payloads(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def payload_statistics(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_payload_statistics(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = _wanted(asked)
     by = member(asked, "by", Grouping) or Grouping.OPERATION
     found = await api.gateway.readings.reports.statistics(wanted.start, wanted.end, by=by)

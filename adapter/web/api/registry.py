@@ -24,7 +24,7 @@ from adapter.model.device import (
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.supply import PointView, SwitchedBy, Switching, switched, whose
-from adapter.orders.order import ServiceOrder
+from adapter.orders.order import OrderKind, ServiceOrder
 from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
@@ -35,9 +35,10 @@ from adapter.web.api.call import (
     answer_from,
     id_of,
     limit_of,
+    text_of,
     yes_or_no,
 )
-from adapter.web.api.orders import slug
+from adapter.web.api.orders import StateName, slug
 
 _ORDERS: Final = 50
 """The latest orders that are shown at a service point."""
@@ -191,8 +192,8 @@ class PointDeviceOut(Struct, kw_only=True):
 
 class PointOrderOut(Struct, kw_only=True):
     id: str
-    kind: str
-    state: str
+    kind: OrderKind
+    state: StateName
     created_at: datetime
     ended_at: datetime | None
     requester: str
@@ -234,7 +235,7 @@ async def get_device(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return ApiResponse(body=await api.gateway.registry.device(DeviceId(asked.path["device"])))
 
 
-async def latest_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def list_latest_measurements(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     device = (await api.gateway.registry.device(DeviceId(asked.path["device"]))).device.id
     return ApiResponse(
         body=MeasurementList(items=list(await api.gateway.registry.measurements(device)))
@@ -261,7 +262,7 @@ async def list_service_points(api: ApiContext, asked: ApiRequest) -> ApiResponse
         supplied=yes_or_no(asked, "supplied"),
         connected=yes_or_no(asked, "connected"),
         bare=yes_or_no(asked, "bare"),
-        sp_type=asked.query.get("sp_type"),
+        sp_type=text_of(asked, "sp_type"),
         after=ServicePointId(after) if after is not None else None,
         limit=limit_of(asked),
     )
@@ -324,7 +325,7 @@ def _orders(orders: Sequence[ServiceOrder]) -> list[PointOrderOut]:
     return [
         PointOrderOut(
             id=each.id,
-            kind=each.kind.value,
+            kind=each.kind,
             state=slug(each.state),
             created_at=each.created_at,
             ended_at=each.ended_at,

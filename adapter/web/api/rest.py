@@ -1,6 +1,7 @@
 """The JSON interface over HTTP, on a port of its own."""
 
 import contextlib
+import json
 import logging
 import re
 import socket
@@ -23,16 +24,21 @@ from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
 from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
+from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import with_routes
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings, Role
+from adapter.web.api import reference
 from adapter.web.api.call import (
+    RULES,
     ApiContext,
     ApiRequest,
     ApiResponse,
+    bad_query,
     check_texts,
+    fields_at,
     require,
     words_at,
 )
@@ -48,6 +54,10 @@ _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
 _UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
+_NOT_UTF8: Final = "\ufffd"
+"""What is read in place of bytes that are no UTF-8."""
+_HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+_PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
 log = logging.getLogger(__name__)
@@ -97,6 +107,7 @@ class Rest(Server):
             )
         app.router.add_route("GET", "/openapi.json", self._describe)
         app.router.add_route("GET", "/metrics", self._measured)
+        reference.add_routes(app)
         return with_routes(app, self.settings.connections)
 
     @web.middleware
@@ -284,9 +295,21 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
     except msgspec.ValidationError as error:
         raise _misshapen(str(error), decoder.type) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {error}") from None
+        why = _HALF if _half_pair(raw) else str(error)
+        raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {why}") from None
     check_texts(decoded)
     return decoded
+
+
+def _half_pair(raw: bytes) -> bool:
+    """Whether a text of the body has half of a surrogate pair, which is no character."""
+    try:
+        json.dumps(json.loads(raw), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _misshapen(text: str, body: type[msgspec.Struct]) -> ProblemRaised:
@@ -297,23 +320,31 @@ def _misshapen(text: str, body: type[msgspec.Struct]) -> ProblemRaised:
     wrong = _UNKNOWN_WORD.search(rule)
     if place is not None and wrong is not None and (words := words_at(body, place[1])):
         rule = f"{wrong[1][:40]} is not one of {', '.join(words)}{meant(wrong[1], words)}"
-    named = _UNKNOWN_FIELD.search(text) or _MISSING_FIELD.search(text)
+    unknown = _UNKNOWN_FIELD.search(text)
+    if unknown is not None:
+        known = fields_at(body, place[1] if place else "")
+        rule = f"unknown field {unknown[1][:100]}{meant(unknown[1], known)}"
+    if pattern := _PATTERN.search(rule):
+        rule = RULES.get(pattern[1].encode().decode("unicode_escape"), "has another form")
+    named = unknown or _MISSING_FIELD.search(text)
     parts = [place[1] if place else "", named[1] if named else ""]
     field = ".".join(part for part in parts if part) or "body"
     return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
 
 
 def _query(route: Route, request: web.Request) -> Mapping[str, str]:
-    """The query by name. Raises 400 for a name that is unknown or stands twice."""
+    """The query by name. Raises 422 for a name that is unknown or stands twice."""
     found: dict[str, str] = {}
     for name, value in request.query.items():
         if name not in route.query:
-            rule = f"one of {', '.join(route.query)}" if route.query else "there is none here"
-            raise ProblemRaised(
-                400, "bad_query", f"unknown parameter {name[:100]}", field=name[:100], rule=rule
-            )
+            shown, known = visible_line(name[:100]), route.query
+            rule = f"one of {', '.join(known)}{meant(name, known)}" if known else "there is none"
+            detail = f"unknown parameter {shown}: {rule}"
+            raise ProblemRaised(422, "bad_query", detail, field=shown, rule=rule)
         if name in found:
-            raise ProblemRaised(400, "bad_query", f"{name} stands twice", field=name, rule="once")
+            raise bad_query(name, "stands twice")
+        if _NOT_UTF8 in value:
+            raise bad_query(name, "must be UTF-8")
         found[name] = value
     return found
 

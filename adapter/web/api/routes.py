@@ -130,7 +130,7 @@ _ACTING: Final = (Role.OPERATE, Role.SWITCH, Role.APPROVE, Role.ADMIN)
 _PAGED: Final = ("limit", "cursor")
 _ORDERS: Final = (Role.SWITCH,)
 _ORDER: Final = PREFIX + "/orders/{order}"
-_LISTED: Final = ("kind", "state", "device", "open", "limit", "cursor")
+_LISTED: Final = ("kind", "state", "device", "open", *call.ASKED, "limit", "cursor")
 
 # fmt: off
 ROUTES: Final = (
@@ -150,11 +150,11 @@ ROUTES: Final = (
           _NOTE, _OUT, roles=(Role.APPROVE,)),
     _post(_ONE + "/resolve", commands.resolve_command, "Close an unknown outcome, by two people",
           commands.ResolveIn, _OUT, roles=_PAIR, headers=(commands.SECOND_KEY,)),
-    _get(_ONE + "/history", commands.command_history,
+    _get(_ONE + "/history", commands.get_command_history,
          "Every transition with its cause, oldest first", commands.History, why=(404,)),
-    _get(_ONE + "/outcomes", commands.command_outcomes, "The outcome of each endpoint",
+    _get(_ONE + "/outcomes", commands.get_command_outcomes, "The outcome of each endpoint",
          commands.Outcomes, why=(404,)),
-    _get(_ONE + "/messages", commands.command_messages,
+    _get(_ONE + "/messages", commands.get_command_messages,
          "The SOAP messages, callback secrets masked", commands.Messages, why=(404,)),
     _get(PREFIX + "/devices", registry.list_devices, "List devices with where they stand",
          registry.DevicePage, query=("limit", "cursor")),
@@ -163,7 +163,7 @@ ROUTES: Final = (
           shown=registry.ImportShown),
     _get(PREFIX + "/devices/{device}", registry.get_device, "Look at a device",
          DeviceView, why=(404,)),
-    _get(PREFIX + "/devices/{device}/measurements", registry.latest_measurements,
+    _get(PREFIX + "/devices/{device}/measurements", registry.list_latest_measurements,
          "Its latest measurements", registry.MeasurementList, why=(404,)),
     _get(PREFIX + "/service-points", registry.list_service_points,
          "List service points with whether supply gets through", registry.ServicePointPage,
@@ -173,17 +173,17 @@ ROUTES: Final = (
          registry.ServicePointShown, why=(404,)),
     _get(PREFIX + "/measurements", readings.list_measurements, "Measurements: from < at <= to",
          readings.ValuePageOut, query=_VALUES + _PAGED, why=(404, 422)),
-    _get(PREFIX + "/measurements/lines", readings.measurement_lines,
+    _get(PREFIX + "/measurements/lines", readings.export_measurements,
          "All of them, as lines of JSON",
          readings.LinesEnd, query=_VALUES, why=(404, 429), lines=True),
     _get(PREFIX + "/arrived-events", readings.list_arrived_events, "Events as they arrived",
          readings.ArrivedEventPageOut, query=_EVENTS + _PAGED, why=(404, 422)),
-    _get(PREFIX + "/arrived-events/lines", readings.arrived_event_lines,
+    _get(PREFIX + "/arrived-events/lines", readings.export_arrived_events,
          "All of them, as lines",
          readings.LinesEnd, query=_EVENTS, why=(404, 429), lines=True),
     _get(PREFIX + "/payloads", readings.list_payloads, "Payloads taken in, newest first",
          readings.PayloadPage, query=_PAGED, why=(404,)),
-    _get(PREFIX + "/payloads/statistics", readings.payload_statistics,
+    _get(PREFIX + "/payloads/statistics", readings.get_payload_statistics,
          "Counts, bytes, lag and errors of payloads: from <= at < to",
          readings.PayloadStatisticsOut, query=("by", "from", "to"), why=(404,)),
     _get(PREFIX + "/inbox", quarantine.list_inbox, "List messages of the head end, newest first",
@@ -310,7 +310,7 @@ ROUTES: Final = (
           roles=(Role.ADMIN,), why=(404,)),
     _get(PREFIX + "/durations", upkeep.list_durations, "How long things took, by hour",
          upkeep.DurationList, query=("measure", "name", "from", "to")),
-    _get(PREFIX + "/retention", upkeep.show_retention, "How long rows are kept",
+    _get(PREFIX + "/retention", upkeep.get_retention, "How long rows are kept",
          upkeep.RetentionOut, why=(404,)),
     _post(PREFIX + "/retention/run", upkeep.run_retention,
           "Begin now to remove what is due", _NOTE, upkeep.RetentionOut,
@@ -324,7 +324,7 @@ ROUTES: Final = (
           call.ReasonIn, upkeep.FailedRowOut, roles=_ASIDE, why=(404,)),
     _post(_SET_ASIDE + "/discard", upkeep.discard_set_aside, "Give one up",
           call.ReasonIn, upkeep.FailedRowOut, roles=_ASIDE),
-    _get(PREFIX + "/clock", upkeep.show_clock, "Whether the wall clock is believed",
+    _get(PREFIX + "/clock", upkeep.get_clock, "Whether the wall clock is believed",
          upkeep.ClockOut, why=(404,)),
     _get(PREFIX + "/switch-holds", upkeep.list_holds, "Why no switch order leaves",
          upkeep.HoldList),
@@ -337,9 +337,9 @@ ROUTES: Final = (
          upkeep.AuditPage, query=("limit", "cursor")),
     _get(PREFIX + "/audit/verify", upkeep.verify_audit, "Walk the whole chain, look for breaks",
          upkeep.AuditVerified, roles=(Role.ADMIN,), query=("head",)),
-    _get("/healthz", upkeep.healthy, "The process answers",
+    _get("/healthz", upkeep.get_health, "The process answers",
          upkeep.Health, roles=NOBODY),
-    _get("/readyz", upkeep.ready,
+    _get("/readyz", upkeep.get_readiness,
          "The store answers and has not failed; whether switch orders are held",
          upkeep.ReadyOut, roles=NOBODY, why=(503,)),
 )

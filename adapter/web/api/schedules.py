@@ -26,7 +26,6 @@ from adapter.web.api.call import (
     Moment,
     Text,
     answer_from,
-    bad_query,
     cursor_of,
     limit_of,
     member,
@@ -305,12 +304,8 @@ async def get_window(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 def _results(asked: ApiRequest) -> frozenset[ReadResult]:
-    given = asked.query.get("result")
-    if given is None:
-        return frozenset(ReadResult)
-    if given not in tuple(ReadResult):
-        raise bad_query("result", f"one of {', '.join(ReadResult)}")
-    return frozenset({ReadResult(given)})
+    wanted = member(asked, "result", ReadResult)
+    return frozenset(ReadResult if wanted is None else {wanted})
 
 
 def _schedule(asked: ApiRequest) -> ScheduleId:

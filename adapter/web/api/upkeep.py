@@ -27,6 +27,7 @@ from adapter.web.api.call import (
     moment_of,
     require,
     row_of,
+    text_of,
     whole_of,
 )
 
@@ -138,14 +139,14 @@ class RetentionOut(Struct, kw_only=True):
         )
 
 
-async def show_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return ApiResponse(body=RetentionOut.of(api.gateway.upkeep.retention))
 
 
 async def run_retention(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The sweep goes on in the background, at its own pace."""
     api.gateway.upkeep.retention.ask()
-    return await show_retention(api, asked)
+    return await get_retention(api, asked)
 
 
 # ---------------------------------------------------------------- durations
@@ -190,7 +191,7 @@ async def list_durations(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         start=moment_of(asked, "from") or asked.now - timedelta(days=1),
         end=moment_of(asked, "to"),
         measure=member(asked, "measure", Measure),
-        name=asked.query.get("name"),
+        name=text_of(asked, "name"),
     )
     rows = await api.gateway.upkeep.durations.hours(wanted)
     return ApiResponse(body=DurationList(items=[DurationOut.of(each) for each in rows]))
@@ -325,7 +326,7 @@ class ReadyOut(Struct, kw_only=True):
     warnings: list[str]
 
 
-async def healthy(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_health(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The process answers."""
     return ApiResponse(body=Health(status="ok"))
 
@@ -341,7 +342,7 @@ async def confirm_hold(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return await list_holds(api, asked)
 
 
-async def show_clock(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_clock(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     watch = api.gateway.upkeep.clock_watch
     hold = api.gateway.upkeep.holds.of(HoldReason.CLOCK)
     return ApiResponse(
@@ -354,7 +355,7 @@ async def show_clock(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     )
 
 
-async def ready(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+async def get_readiness(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """The store answers and has not failed. What people have to see to is said."""
     found = await api.gateway.upkeep.ready()
     held = HoldList.of(found.held).items

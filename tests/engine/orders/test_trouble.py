@@ -9,6 +9,7 @@ import pytest
 from adapter.commands.activity import CommandRequest
 from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
+from adapter.engine.listing import AskedFilter
 from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
 from adapter.engine.orders.ports import OrderFilter, OrderShown
 from adapter.engine.orders.requests import OrderRequest
@@ -464,6 +465,14 @@ async def test_orders_are_listed_by_kind_state_and_place(tmp_path: Path) -> None
         assert await found(open_only=True) == [barred.id]
         assert await found(limit=1) == [barred.id]
         assert await found(before=barred.id) == [enabled.id]
+        asked = barred.requester, barred.external_reference
+        both = AskedFilter(requester=asked[0], reference=asked[1])
+        assert await found(asked=both) == [barred.id]
+        assert await found(asked=AskedFilter(requester="nobody")) == []
+        assert await found(asked=AskedFilter(since=barred.created_at)) == [barred.id]
+        late = barred.created_at + timedelta(days=1)
+        assert await found(asked=AskedFilter(updated=late)) == []
+        assert await found(asked=AskedFilter(updated=enabled.created_at)) == await found()
 
 
 async def test_show_tells_which_cell_and_row_decided_and_what_each_saw(tmp_path: Path) -> None:

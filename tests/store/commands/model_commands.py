@@ -19,4 +19,6 @@ def fits(command: Command, wanted: Filter) -> bool:
         and (wanted.device is None or any(t.device == wanted.device for t in command.targets))
         and not (wanted.open_only and state.final)
         and (wanted.before is None or command.id < wanted.before)
+        and wanted.asked.requester in (None, command.request.requester)
+        and wanted.asked.reference in (None, command.request.reference)
     )

@@ -1,0 +1,70 @@
+"""An example of each body that the interface takes, as it is accepted."""
+
+from collections.abc import Mapping
+from typing import Any as Untyped
+from typing import Final
+
+import msgspec
+
+from adapter.web.api import (
+    call,
+    commands,
+    feed,
+    orders,
+    readings,
+    registry,
+    schedules,
+    visits,
+)
+
+_TIME: Final = "2026-03-02T06:00:00Z"
+_READING: Final = {"component": "M700001-kWh", "at": _TIME, "value": "53584.025"}
+
+EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Mapping[str, Untyped]]]] = {
+    commands.CommandIn: {
+        "disconnect": {
+            "kind": "remote_disconnect",
+            "devices": ["M700002"],
+            "idempotency_key": "order-4711",
+            "reference": "case-17",
+        },
+        "read": {
+            "kind": "on_demand_read_interval",
+            "devices": ["M700001"],
+            "period": {"start": "2026-03-01T00:00:00Z", "end": _TIME},
+        },
+    },
+    commands.ResolveIn: {"found": {"done": True, "note": "the crew saw the switch open"}},
+    call.ReasonIn: {"reason": {"reason": "asked by the customer"}},
+    call.NothingIn: {"nothing": {}},
+    registry.ImportShown: {
+        "meter": {
+            "devices": [{"id": "M700001", "endpoint": "2070001"}],
+            "service_points": [{"id": "SP700001"}],
+            "installs": [{"device": "M700001", "service_point": "SP700001", "installed_at": _TIME}],
+            "dry_run": True,
+        }
+    },
+    feed.ReplayIn: {"since": {"since": _TIME}},
+    orders.OrderIn: {
+        "reconnect": {"kind": "reconnect", "service_point": "SP700001", "reference": "case-17"}
+    },
+    orders.PlanIn: {"cut": {"kind": "cut", "service_point": "SP700001"}},
+    orders.PaymentIn: {"payment": {"service_point": "SP700001", "reference": "payment-3"}},
+    orders.CancelIn: {"cancel": {"reason": "the customer has paid", "reference": "case-17-cancel"}},
+    orders.UpdateIn: {"later": {"changes": {"serviceAt": "2026-03-03T06:00:00Z"}}},
+    orders.CorrectIn: {"later": {"effective_at": "2026-03-03T06:00:00Z"}},
+    orders.CompleteIn: {"by hand": {"reason": "done on site"}},
+    visits.VisitCompleteIn: {"done": {"at": _TIME, "readings": [_READING], "remarks": ["sealed"]}},
+    visits.VisitCancelIn: {"nobody there": {"reason": "no access"}},
+    visits.ReplyRetryIn: {"all": {}},
+    visits.ReplyDiscardIn: {"one": {"reply": "01kk5zr0v6n8q2w4e1t9y3a5gp:reply:1"}},
+    readings.ReadingsIn: {"register": {"measurements": [{"device": "M700001", **_READING}]}},
+    schedules.ScheduleIn: {
+        "each day": {
+            "kind": "scheduled_read_interval",
+            "group": "RES-NORTH",
+            "recurrence": {"first": "00:00:00", "length_s": 86_400, "buffer_s": 900},
+        }
+    },
+}
