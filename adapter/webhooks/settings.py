@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from adapter.commands.effects import Severity
+from adapter.engine.feed.types import kinds_of, types_of
 from adapter.errors import InvalidRequest, SettingsError
 from adapter.feed.selection import TypePatterns
 from adapter.feed.wanted import Wanted
@@ -70,12 +71,12 @@ class ReceiverSettings:
     def wanted(self) -> Wanted:
         """Raises SettingsError."""
         try:
-            types = TypePatterns.of(self.types)
+            types, kinds = types_of(self.types), kinds_of(self.kinds)
         except InvalidRequest as error:
             raise SettingsError(str(error)) from None
         return Wanted(
             types=types,
-            kinds=frozenset(self.kinds),
+            kinds=kinds,
             requesters=frozenset(self.requesters),
             severity=self.severity,
         )

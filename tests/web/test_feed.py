@@ -69,6 +69,14 @@ async def test_only_what_is_wanted_comes_and_the_cursor_passes_the_rest() -> Non
         assert told["next"] == (await events(rig, "?after=newest"))["next"]
         bad = await rig.ask("GET", "/events?types=open%20way", by="reader")
         assert (bad.status, bad["field"]) == (422, "types")
+        for given, rule in (
+            ("openway.comand.completed", "did you mean openway.command.completed?"),
+            ("openway.nothing.*", "none begins with openway.nothing."),
+            ("", "names of event types"),
+        ):
+            bad = await rig.ask("GET", f"/events?types={given}", by="reader")
+            assert (bad.status, bad["field"]) == (422, "types")
+            assert rule in bad["rule"]
 
 
 async def test_a_command_wakes_who_waits_for_its_event() -> None:

@@ -293,7 +293,7 @@ def events(
     db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: int
 ) -> ArrivedEventPage:
     """At most `limit` rows after `cursor`; see Reports."""
-    as_of, after = _place("e", cursor, 2) if cursor else [_as_of(db), 0]
+    as_of, after = _place("e", cursor, 2) if cursor is not None else [_as_of(db), 0]
     newest: int = db.execute(queries.NEWEST_EVENT).get
     until = min(after + EVENTS_AT_ONCE, newest)
     found = db.execute(

@@ -13,7 +13,8 @@ from adapter.commands.effects import Severity
 from adapter.commands.timing import in_utc
 from adapter.engine.feed.deliveries import ReceiverLoop
 from adapter.engine.feed.ports import EventDelivery, FeedPage
-from adapter.feed.selection import Selection, TypePatterns
+from adapter.engine.feed.types import types_of
+from adapter.feed.selection import Selection
 from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
 from adapter.web.api.call import (
@@ -190,6 +191,8 @@ def _receiver(api: ApiContext, asked: ApiRequest) -> ReceiverLoop:
 async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """As it is stored, so that a thousand events cost little more than their bytes."""
     wanted = selection_of(asked)
+    if not CURSOR.fullmatch(asked.headers.get(LAST_ID, "0")):
+        raise bad_query(LAST_ID, "the id of the last event that came")
     if STREAM in asked.headers.get("Accept", ""):
         return await _streamed(api, asked, wanted)
     limit = whole_of(asked, "limit", _PAGE) if "limit" in asked.query else _USUAL
@@ -230,7 +233,7 @@ async def _pages(
 def selection_of(asked: ApiRequest) -> Selection:
     """Raises InvalidRequest naming the parameter."""
     given = asked.query.get("types")
-    types = TypePatterns.of(given.split(",") if given else ())
+    types = types_of(given.split(",") if given is not None else ())
     return Selection(types=types, subject=id_of(asked, "subject"))
 
 

@@ -28,6 +28,7 @@ Json = dict[str, Untyped]
 _ID: Final[Json] = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": ID_PATTERN}
 _TEXT: Final[Json] = {"type": "string", "maxLength": LONGEST, "pattern": TEXT_PATTERN}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_HEADER: Final[Json] = {"type": "string", "minLength": 1, "maxLength": LONGEST}
 _FLAG: Final[Json] = {"type": "boolean"}
 _NUMBER: Final[Json] = {"type": "integer", "minimum": ROW.least, "maximum": ROW.most}
 _SECONDS: Final[Json] = {"type": "number", "minimum": 0, "maximum": 86_400}
@@ -130,15 +131,14 @@ _BY_ROUTE: Final[Mapping[tuple[str, str], tuple[str, Json]]] = {
     ("/schedules/{schedule}/windows/{window}", "cursor"): ("", _cursor(r"[0-9]\..*")),
 }
 """What is another thing on one route than on the others; an empty text: the usual one."""
-_HEADERS: Final[Mapping[str, str]] = {
-    commands.IDEMPOTENCY_KEY: "The same key gives the same command, for ever. "
-    "Mandatory for kinds that move a switch.",
-    feed.LAST_ID: "Of a stream that goes on: the id of the last event that came. Goes before "
-    "`after`.",
-    commands.SECOND_KEY: "Token of the second person, where two are needed.",
+_HEADERS: Final[Mapping[str, tuple[str, Json]]] = {
+    commands.IDEMPOTENCY_KEY: ("The same key gives the same command, for ever. Mandatory for kinds "
+                               "that move a switch.", _HEADER),
+    feed.LAST_ID: ("Of a stream that goes on: the id of the last event that came. Goes before "
+                   "`after`.", _cursor(feed.CURSOR.pattern)),
+    commands.SECOND_KEY: ("Token of the second person, where two are needed.", _HEADER),
 }
 # fmt: on
-_HEADER: Final[Json] = {"type": "string", "minLength": 1, "maxLength": LONGEST}
 
 
 def parameters_of(route: Route) -> Iterable[Json]:
@@ -150,7 +150,8 @@ def parameters_of(route: Route) -> Iterable[Json]:
         own, schema = _BY_ROUTE.get((route.path.removeprefix(call.PREFIX), name), ("", schema))
         yield _parameter("query", name, own or text, schema)
     for name in route.headers:
-        yield _parameter("header", name, _HEADERS[name], _HEADER)
+        text, schema = _HEADERS[name]
+        yield _parameter("header", name, text, schema)
 
 
 def _parameter(place: str, name: str, text: str, schema: Json) -> Json:

@@ -221,7 +221,7 @@ class ServicePointPage(Struct, kw_only=True):
 
 async def list_devices(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
-    cursor = asked.query.get("cursor")
+    cursor = id_of(asked, "cursor")
     after = DeviceId(cursor) if cursor is not None else None
     found: Sequence[DeviceView] = await api.gateway.registry.devices(after=after, limit=limit)
     return ApiResponse(

@@ -108,6 +108,8 @@ class Rest(Server):
         app.router.add_route("GET", "/openapi.json", self._describe)
         app.router.add_route("GET", "/metrics", self._measured)
         reference.add_routes(app)
+        for path in {route.path for route in ROUTES if "{" not in route.path}:
+            app.router.add_route("*", path, _not_allowed)
         return with_routes(app, self.settings.connections)
 
     @web.middleware
@@ -235,6 +237,12 @@ class Rest(Server):
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=document_json(), content_type=_JSON, headers=HEADERS)
+
+
+async def _not_allowed(request: web.Request) -> web.StreamResponse:
+    """For a path that is no id: what `{order}` allows is not allowed at `payment`."""
+    known = [route.method for route in ROUTES if route.path == request.path]
+    raise web.HTTPMethodNotAllowed(request.method, known)
 
 
 def _pattern(request: web.Request) -> str:

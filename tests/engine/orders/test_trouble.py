@@ -469,8 +469,9 @@ async def test_orders_are_listed_by_kind_state_and_place(tmp_path: Path) -> None
         both = AskedFilter(requester=asked[0], reference=asked[1])
         assert await found(asked=both) == [barred.id]
         assert await found(asked=AskedFilter(requester="nobody")) == []
-        assert await found(asked=AskedFilter(since=barred.created_at)) == [barred.id]
         late = barred.created_at + timedelta(days=1)
+        assert await found(asked=AskedFilter(since=enabled.created_at)) == await found()
+        assert await found(asked=AskedFilter(since=late)) == []
         assert await found(asked=AskedFilter(updated=late)) == []
         assert await found(asked=AskedFilter(updated=enabled.created_at)) == await found()
 
