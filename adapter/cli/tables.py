@@ -361,6 +361,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "routes": _of_rest("Routes of the REST interface", "routes"),
         "roles": _of_rest("Roles of a key", "roles"),
         "problems": _of_rest("Statuses of problems", "problems", code_first=False),
+        "mistakes": _of_rest("Mistakes with their status", "mistakes", code_first=False),
         "errors": _of_rest("Error codes", "errors"),
         "effects": _of_simulator("What a script of the simulator can do", "effects"),
         "scripts": _of_simulator("Members of a script", "script_members"),

@@ -42,6 +42,14 @@ def problems() -> Lines:
     return (("status", "title"), *((str(status), title) for status, title in TITLES.items()))
 
 
+def mistakes() -> Lines:
+    """Every mistake with its status and code."""
+    from adapter.web.api.problems import MISTAKES
+
+    rows = ((mistake, str(status), code) for mistake, status, code in MISTAKES)
+    return (("mistake", "status", "code"), *rows)
+
+
 def errors() -> Lines:
     """Every public error code of the gateway, with what it means."""
     from adapter import errors as module

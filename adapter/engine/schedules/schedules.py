@@ -227,12 +227,12 @@ class Schedules:
     ) -> WindowReport:
         """One window with its devices that ended so: those missing and failed first, a page at a
         time. Raises NotFound, InvalidRequest for a cursor that no page gave."""
+        after = _place(cursor)
         await self.get(schedule)
         before = min(number, LONG.most - 1) + 1
         found = await self._store.windows(schedule, before=before, limit=1)
         if not found or found[0].number != number:
             raise NotFound(f"schedule {schedule} has no window {number}")
-        after = _place(cursor)
         command = await self._commands.get(found[0].command)
         outcomes = {row.endpoint: row for row in await self._commands.outcomes(command.id)}
         short = await self._commands.incomplete(command)

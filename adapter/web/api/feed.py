@@ -156,8 +156,9 @@ async def list_receivers(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def list_deliveries(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     deliveries, limit = api.gateway.feed.deliveries, limit_of(asked)
     after = whole_of(asked, "cursor") if "cursor" in asked.query else 0
+    dead = yes_or_no(asked, "dead")
     found = await deliveries.not_taken(
-        _receiver(api, asked).name, dead=yes_or_no(asked, "dead"), limit=limit, after=after
+        _receiver(api, asked).name, dead=dead, limit=limit, after=after
     )
     return ApiResponse(
         body=DeliveryPage(

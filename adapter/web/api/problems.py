@@ -55,6 +55,30 @@ TITLES: Final[Mapping[int, str]] = {
     501: "Not supported",
     503: "Not available now",
 }
+# fmt: off
+MISTAKES: Final = (
+    ("a body that is no JSON",                                                400, "malformed_json"),
+    ("an object that has a member twice",                                     400, "repeated_member"),
+    ("no key, one that is not known, one that has expired",                   401, "unauthorized"),
+    ("a key without the role",                                                403, "role_missing"),
+    ("no second key where two people are needed",                             403, "second_person_missing"),
+    ("a path that names what is not there",                                   404, "not_found"),
+    ("a method that the path does not have",                                  405, "http_405"),
+    ("the same idempotency key or reference with other content",              409, "conflict"),
+    ("what the state of a thing forbids",                                     409, "conflict"),
+    ("a body without a length",                                               411, "length_needed"),
+    ("a body that is too large",                                              413, "too_large"),
+    ("a body of another media type",                                          415, "media_type"),
+    ("in a body: a member that is unknown or missing, a value of another type, a word that is none",
+                                                                              422, "invalid_request"),
+    ("in a query: a parameter that is unknown or stands twice, a value that it cannot have",
+                                                                              422, "bad_query"),
+    ("a body or a filter that names a device which the registry does not have",
+                                                                              422, "unknown_device"),
+    ("too many wrong keys from one address",                                  429, "too_many_failures"),
+)
+# fmt: on
+"""What callers do wrong: the status and the code of each, the same on every route."""
 _STATUS_OF: Final[tuple[tuple[type[GatewayError], int], ...]] = (
     (InvalidRequest, 422),
     (NotFound, 404),
