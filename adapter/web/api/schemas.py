@@ -95,6 +95,7 @@ def _sentences(cls: type) -> dict[str, str]:
         if each.__module__.startswith("adapter."):
             for sentence in _SENTENCE.split(text):
                 for name in _NAMED.findall(sentence):
+                    sentence = sentence.removeprefix(f"`{name}`: ")
                     text = sentence[:1].upper() + sentence[1:].rstrip(";:.") + "."
                     found.setdefault(name, text)
     return found
