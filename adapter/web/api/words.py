@@ -26,7 +26,7 @@ _DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a
 _CAUSE: Final = f"{_COMMAND}:D1-DisconnectDevice"
 
 # fmt: off
-_ROWS: Final = (
+_ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("id", "Its id, fixed for ever."),
     ("CommandOut.id", "Its id: 26 characters that sort in the order of acceptance.", _COMMAND),
     ("CommandEventOut.id", "Id of the command.", _COMMAND),
