@@ -89,7 +89,7 @@ def command() -> None:
 @click.option("--reference", help="Your own reference, kept with the command.")
 @click.option("--callback-url", help="Its end is posted there; events.callback allows it.")
 @click.option("--order", help="The service order that this command belongs to.")
-@click.option("--priority", type=click.Choice([each.value for each in Priority]))
+@click.option("--priority", type=Word([each.value for each in Priority]))
 @click.option("--configuration-group", help="Configuration group (commissioning).")
 @click.option("--check-load", is_flag=True, help="Before a connect: no voltage behind the switch?")
 @click.option("--check-switch", is_flag=True, help="Read the switch before moving it.")

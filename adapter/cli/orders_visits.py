@@ -13,6 +13,7 @@ from adapter.cli.orders_output import print_order
 from adapter.cli.output import as_json, columns, show_fields, show_list
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
+from adapter.cli.words import Word
 from adapter.errors import InvalidRequest
 from adapter.model.device import DisconnectLocation
 from adapter.orders.tasks import FieldEffect
@@ -33,13 +34,11 @@ def _work(function: F) -> F:
             metavar="STATUS",
             help="What a new device was left as; a site's own status too.",
         ),
-        click.option(
-            "--disconnect-location", type=click.Choice([d.value for d in DisconnectLocation])
-        ),
+        click.option("--disconnect-location", type=Word([d.value for d in DisconnectLocation])),
         click.option(
             "--not-done",
             multiple=True,
-            type=click.Choice([effect.value for effect in FieldEffect]),
+            type=Word([effect.value for effect in FieldEffect]),
             help="An effect of the task that did not happen; as often as wanted.",
         ),
         click.option("--reading", "readings", multiple=True, metavar="COMPONENT=VALUE"),

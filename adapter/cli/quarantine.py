@@ -19,7 +19,8 @@ from adapter.cli.output import (
     show_list,
 )
 from adapter.cli.session import Session, with_session
-from adapter.cli.times import SECONDS
+from adapter.cli.times import MOMENT, SECONDS
+from adapter.cli.words import Word
 from adapter.engine.commands.ports import InboxState
 
 _SEVERAL = click.argument(
@@ -37,10 +38,11 @@ def quarantine() -> None:
 @quarantine.command(name="list")
 @click.option(
     "--state",
-    type=click.Choice([each.value for each in InboxState]),
+    type=Word([each.value for each in InboxState]),
     default=InboxState.QUARANTINED.value,
     show_default=True,
 )
+@click.option("--since", type=MOMENT, help="Only what arrived since this time.")
 @paged()
 @as_json
 @with_session

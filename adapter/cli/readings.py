@@ -28,6 +28,7 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
+from adapter.cli.words import Word
 from adapter.errors import InvalidRequest, NotFound
 from adapter.model.values import replace
 
@@ -147,14 +148,14 @@ def show(
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="File, or folder with --by-day."
 )
-@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), help="Else by the name.")
+@click.option("--format", "form", type=Word(["csv", "parquet"]), help="Else by the name.")
 @click.option("--events", is_flag=True, help="Events as they arrived, instead of measurements.")
 @from_option
 @to_option
 @click.option("--component", help="Only this measuring component.")
 @click.option("--revisions", is_flag=True, help="Also values that were replaced.")
 @click.option("--by-day", is_flag=True, help="A file a day, in folders day=YYYY-MM-DD.")
-@click.option("--numbers", type=click.Choice(["decimal", "text"]), default="decimal",
+@click.option("--numbers", type=Word(["decimal", "text"]), default="decimal",
               help="In Parquet: decimal128(38, 18), or exact texts of any length.")  # fmt: skip
 @zone_option
 @store_option
@@ -245,7 +246,7 @@ def payloads(
 
 
 @readings.command()
-@click.option("--by", type=click.Choice(["operation", "token", "day", "payload"]),
+@click.option("--by", type=Word(["operation", "token", "day", "payload"]),
               default="operation", show_default=True)  # fmt: skip
 @click.option("--from", "start", type=MOMENT, help="Of payloads that arrived at or after this.")
 @click.option("--to", "end", type=MOMENT, help="Of payloads that arrived before this.")

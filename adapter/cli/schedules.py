@@ -25,6 +25,7 @@ from adapter.cli.output import (
 )
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT, SECONDS
+from adapter.cli.words import Word
 from adapter.engine.schedules.ports import ReadResult
 from adapter.model.values import replace
 from adapter.schedules.schedule import MOST_REQUESTS
@@ -59,7 +60,7 @@ def schedule() -> None:
 
 @schedule.command()
 @click.argument("group")
-@click.argument("data", type=click.Choice(sorted(_KINDS)))
+@click.argument("data", type=Word(sorted(_KINDS)))
 @click.option("--name", default="", help="What people call it.")
 @click.option("--first", default="00:00", show_default=True, help="First daily time, HH:MM.")
 @click.option(
@@ -116,7 +117,7 @@ def add(
 
 
 @schedule.command(name="list")
-@click.option("--state", type=click.Choice(["active", "paused", "ended"]))
+@click.option("--state", type=Word(["active", "paused", "ended"]))
 @paged()
 @as_json
 @with_session
@@ -153,7 +154,7 @@ _verb("remove", "End it. Its windows stay for the reports.")
 @schedule.command()
 @click.argument("number")
 @click.argument("window", type=ROW_NUMBER, required=False)
-@click.option("--result", type=click.Choice(_RESULTS), help="Only devices that ended so.")
+@click.option("--result", type=Word(_RESULTS), help="Only devices that ended so.")
 @click.option("--all", "everybody", is_flag=True, help="Also the devices that were read whole.")
 @limit_option()
 @as_json

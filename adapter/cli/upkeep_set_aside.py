@@ -17,6 +17,7 @@ from adapter.cli.output import (
     show_list,
 )
 from adapter.cli.session import Session, with_session
+from adapter.cli.words import Word
 from adapter.engine.upkeep.set_aside import FailedState, RowKind
 
 _PAGE: Final = 500
@@ -36,9 +37,9 @@ def set_aside() -> None:
 
 
 @set_aside.command(name="list")
-@click.option("--state", type=click.Choice([each.value for each in FailedState]),
+@click.option("--state", type=Word([each.value for each in FailedState]),
               default=FailedState.SET_ASIDE.value, show_default=True)  # fmt: skip
-@click.option("--kind", type=click.Choice([each.value for each in RowKind]), help="Only these.")
+@click.option("--kind", type=Word([each.value for each in RowKind]), help="Only these.")
 @paged()
 @as_json
 @with_session
@@ -58,7 +59,7 @@ def show(session: Session, number: int, as_json: bool) -> None:
 
 @set_aside.command()
 @click.argument("numbers", nargs=-1, type=ROW_NUMBER)
-@click.option("--all", "all_of", type=click.Choice([each.value for each in RowKind]),
+@click.option("--all", "all_of", type=Word([each.value for each in RowKind]),
               help="All of a kind that are set aside.")  # fmt: skip
 @click.option("--reason", default="", help="Goes into the audit.")
 @as_json

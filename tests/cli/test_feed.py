@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from adapter.cli.client import items
 from adapter.cli.output import Exit
 from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.engine.feed.receiving import SECRET
@@ -118,6 +119,13 @@ def test_a_command_is_heard_of_in_every_way(openway: Terminal, receiving: Receiv
     )
     assert [json.loads(line)["id"] for line in followed.out.splitlines()] == ids
     assert "openway.command.completed" in openway("events", "list").out
+    mistyped = openway("events", "list", "--types", "openway.comand.completed")
+    assert mistyped.code == Exit.INVALID
+    assert "did you mean openway.command.completed?" in mistyped.err
+    for since, count in (("-1h", 1), ("+1h", 0)):
+        asked = ("--requester", "ann", "--since", since, "--updated", since)
+        assert len(items(openway("command", "list", *asked, "--json").json)) == count
+        assert len(items(openway("order", "list", *asked, "--json").json)) == 0
     refused = openway("command", "submit", "load_check", "M700001", "--callback-url", "http://x/")
     assert (refused.code, "events.callback" in refused.err) == (Exit.INVALID, True)
 

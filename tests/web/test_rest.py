@@ -183,6 +183,16 @@ async def test_lists_are_filtered_by_who_asked_and_when() -> None:
                 assert [made.index(item["id"]) for item in told["items"]] == found, query
 
 
+async def test_messages_are_listed_that_arrived_since_a_time() -> None:
+    async with a_rig() as rig:
+        for minute in range(3):
+            await rig.clock.turn(NOON + timedelta(minutes=minute))
+            await rig.post("/openway/status", b"<no soap/>")
+        for since, count in (("12:00:00Z", 3), ("12:01:00Z", 2), ("12:30:00Z", 0)):
+            told = await rig.ask("GET", f"/inbox?since=2026-03-02T{since}")
+            assert (len(told["items"]), told["next"]) == (count, None), since
+
+
 async def test_a_list_looks_at_a_bounded_number_of_rows_and_says_where_it_ended() -> None:
     async with a_rig() as rig:
         made = [

@@ -18,7 +18,7 @@ from adapter.web.api import (
 )
 
 _TIME: Final = "2026-03-02T06:00:00Z"
-_READING: Final = {"component": "M700001-kWh", "at": _TIME, "value": "53584.025"}
+_READING: Final = {"component": "M700001-R", "at": _TIME, "value": "53584.025"}
 
 EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Mapping[str, Untyped]]]] = {
     commands.CommandIn: {

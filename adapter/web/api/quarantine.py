@@ -25,6 +25,7 @@ from adapter.web.api.call import (
     answer_from,
     limit_of,
     member,
+    moment_of,
     row_of,
     seconds_of,
     whole_of,
@@ -161,12 +162,13 @@ def _shown(raw: bytes) -> str:
 async def list_inbox(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     limit = limit_of(asked)
     before = InboxId(whole_of(asked, "cursor")) if "cursor" in asked.query else None
-    state = member(asked, "state", InboxState)
+    state, since = member(asked, "state", InboxState), moment_of(asked, "since")
     found = await api.gateway.inbox.list(state=state, limit=limit, before=before)
+    late = [row for row in found if since is None or row.at >= since]
     return ApiResponse(
         body=InboxPage(
-            items=[InboxItem.of(row) for row in found],
-            next=str(found[-1].id) if len(found) == limit else None,
+            items=[InboxItem.of(row) for row in late],
+            next=str(found[-1].id) if len(late) == limit else None,
         )
     )
 

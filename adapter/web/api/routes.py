@@ -187,7 +187,7 @@ ROUTES: Final = (
          "Counts, bytes, lag and errors of payloads: from <= at < to",
          readings.PayloadStatisticsOut, query=("by", "from", "to"), why=(404,)),
     _get(PREFIX + "/inbox", quarantine.list_inbox, "List messages of the head end, newest first",
-         quarantine.InboxPage, query=("state", "limit", "cursor")),
+         quarantine.InboxPage, query=("state", "since", *_PAGED)),
     _get(_INBOUND, quarantine.get_message, "Look at one message; at the head of a large one",
          quarantine.InboxMessage, why=(404,)),
     _post(_INBOUND + "/retry", quarantine.retry_message,
