@@ -19,7 +19,7 @@ Json = dict[str, Untyped]
 
 _PREFIX: Final = "#/components/schemas/"
 _SENTENCE: Final = re.compile(r"(?<=[.;:])\s+(?=[A-Z`])")
-_NAMED: Final = re.compile(r"`([a-z_0-9*]+)`")
+_NAMED: Final = re.compile(r"`([a-z][a-z_0-9]*\*?)`")
 _TIME: Final = "2026-03-02T06:00:00Z"
 _BY_TYPE: Final[Mapping[str, Untyped]] = {
     "string": "text",
@@ -79,10 +79,9 @@ def _describe(name: str, kind: _Fields, schema: Json) -> None:
     for field in kind.fields:
         found = properties[field.encode_name]
         _format(field.type, found)
+        own, word = WORDS.get(f"{name}.{field.encode_name}"), WORDS.get(field.encode_name)
         named = (text for star, text in said.items() if fnmatchcase(field.encode_name, star))
-        text = next(named, None)
-        if text is None and (word := _word(name, field.encode_name)):
-            text = word.text
+        text = own.text if own else next(named, word.text if word else None)
         if text is not None:
             found["description"] = text
 
@@ -95,9 +94,8 @@ def _sentences(cls: type) -> dict[str, str]:
         if each.__module__.startswith("adapter."):
             for sentence in _SENTENCE.split(text):
                 for name in _NAMED.findall(sentence):
-                    sentence = sentence.removeprefix(f"`{name}`: ")
-                    text = sentence[:1].upper() + sentence[1:].rstrip(";:.") + "."
-                    found.setdefault(name, text)
+                    said = sentence.removeprefix(f"`{name}`: ").rstrip(";:.")
+                    found.setdefault(name, said[:1].upper() + said[1:] + ".")
     return found
 
 

@@ -1,8 +1,8 @@
 """What the OpenAPI document says of a property: a row for its name, the same wherever it stands.
 
-A sentence of a struct's docstring that names the property in backticks goes before its row here,
-and a row for the struct (`OrderOut.kind`) before one for every struct. The second column is what
-examples of answers show.
+A row for a struct (`OrderOut.kind`) goes first, then a sentence of the struct's docstring that
+names the property in backticks, then the row for every struct. The third column is what examples
+of answers show.
 """
 
 from types import MappingProxyType
@@ -47,7 +47,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
      "D1-RemoteDisconnect"),
     ("activity_type", "Type of the activity as the site's configuration names it; empty: the usual "
      "one of the kind.", ""),
-    ("actor", "Who did it: the name of a key, or a part of the gateway.", "ann"),
+    ("actor", "Who did it: the name of a key, head-end or gateway.", "ann"),
     ("address", "Where the head end is to send it.", "http://127.0.0.1:8101/openway/data"),
     ("algorithm", "The algorithm that decided, as the source names it.", "Commission and Turn On"),
     ("allowed_s", "So many seconds of silence are usual; null: too little is known.", 3600.0),
@@ -82,7 +82,8 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("cell", "Place in the order's matrix, from 1.", 2),
     ("changes", "What to change, by element."),
     ("ServicePointShown.changes", "What field work and imports have changed, oldest first."),
-    ("check_load", "Before a connect: look whether there is voltage behind the switch."),
+    ("check_load", "Before a connect: look for voltage behind the switch; where there is, "
+     "it is not sent."),
     ("check_switch", "Read the switch before moving it."),
     ("checked_at", "When it was last compared with the head end, UTC."),
     ("children", "The commands, visits and waits that it made."),
@@ -105,6 +106,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("configuration_group", "The head end's configuration group (commissioning).", "RES-E"),
     ("connected", "Whether the source is connected; null: that stays as it was."),
     ("conversion", "In which zone a time without offset was read; empty: it had one.", ""),
+    ("ValueOut.conversion", "What lies between `head_end_value` and `value`.", ""),
     ("count", "How many.", 2),
     ("RecurrenceOut.count", "So many requests at most; null: any number."),
     ("counts", "How many, by what became of them."),
@@ -133,7 +135,8 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("done", "Whether it was carried out, as people found.", True),
     ("duration_s", "How many seconds it lasted; null: it lasts, or its begin is not known."),
     ("effective_at", "Nothing is done before this time."),
-    ("emergency_override", "Past the limits of an emergency; audited."),
+    ("emergency_override", "Sets EmergencyOverride of the head end's request; "
+     "passes no rule of the gateway."),
     ("end", "End of it, not included."),
     ("ended_at", "When it ended, UTC; null: it has not.", "2026-03-02T06:01:00Z"),
     ("endpoint", "The meter as the head end names it.", "2070001"),
@@ -175,7 +178,8 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("held", "Why no connect and no disconnect leaves."),
     ("history", "Its on/off history, oldest first."),
     ("idempotency_key", "The same key gives the same command, for ever.", "order-4711"),
-    ("ignore_install_state", "Skip the rule of the install state; audited."),
+    ("ignore_install_state", "Skip the rule of the install state, where the registry may be "
+     "wrong; audited."),
     ("StormEventOut.in_summary", "How many stand in the summary alone.", 40),
     ("inbox", "Number of the message at /inbox; null: it came as a file."),
     ("inbox_by_state", "How many messages of the head end are in each state.", {"applied": 240}),
@@ -195,6 +199,9 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("MeasuringComponent.kind", "Whether it has registers or intervals."),
     ("InitialMeasurement.kind", "Whether it is of registers or of intervals."),
     ("OrderOut.kind", "Which of the six orders.", "cut"),
+    ("OrderIn.kind", "Which of the six orders."),
+    ("PlanIn.kind", "Which of the six orders."),
+    ("ScheduleIn.kind", "Which read: a scheduled one, of registers or of intervals."),
     ("DecidedOut.kind", "Which of the six orders.", "cut"),
     ("PointOrderOut.kind", "Which of the six orders.", "cut"),
     ("lag_95_s", "Nineteen of twenty were to be seen after so many seconds; null: none is loaded."),
@@ -203,6 +210,9 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("last_arrival", "When the last of them arrived, UTC."),
     ("last_error", "What the last try said; empty: nothing was wrong.", ""),
     ("last_failed_at", "When it failed last, UTC."),
+    ("ImportShown.override_status", "Whether status, arming, history and source status of what is "
+     "known are taken from here too; needs a `reason`."),
+    ("ImportShown.reason", "Why they are; stands in the audit."),
     ("late_messages", "Messages that came once it was over.", 0),
     ("left_alone", "Fields that were left as they are, and why."),
     ("length_s", "Seconds of a window, which divide 24 hours.", 21600),
@@ -229,6 +239,24 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("PlanStepOut.number", "Which step, from 1.", 1),
     ("WindowReportOut.number", "Which window, from 1.", 12),
     ("on", "Whether it is on.", True),
+    ("ScheduleIn.once", "One time to read, sent at `starts`; else `recurrence` is needed."),
+    ("ScheduleIn.recurrence", "Windows to read, from `starts` on; else `once` is needed."),
+    ("ScheduleIn.starts", "From when on it is read; left out: now."),
+    ("ScheduleIn.name", "What people call it."),
+    ("RecurrenceIn.first", "Begin of the first window of a day, local to `time_zone`."),
+    ("RecurrenceIn.length_s", "Seconds of a window, which divide 24 hours."),
+    ("RecurrenceIn.time_zone", "Its time zone, by the names of the tz database."),
+    ("RecurrenceIn.count", "So many requests at most; left out: any number."),
+    ("RecurrenceIn.end", "No window from this time on."),
+    ("VisitCompleteIn.disconnect_location", "Where supply was opened."),
+    ("VisitCompleteIn.not_done", "Effects that the task's name promises and that did not happen."),
+    ("VisitCompleteIn.install_status", "What it was left as, a site's own status too."),
+    ("VisitCompleteIn.new_device", "The device that was put in, which the registry has already."),
+    ("VisitCompleteIn.at", "When it was done; left out: now."),
+    ("TodoOut.text", "Why it waits, of the oldest."),
+    ("TodoOut.since", "Since when the oldest waits, UTC."),
+    ("TodoOut.age_s", "So many seconds the oldest has waited."),
+    ("TodoOut.claimed_by", "Who is at it; null: nobody."),
     ("once", "The one time that is read; null: it recurs."),
     ("operation", "Operation at the head end.", "ControlService.DisconnectMeter"),
     ("operator", "Who decided it.", "ann"),
@@ -242,6 +270,8 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("overridden", "Fields that were changed all the same, and for what."),
     ("pair", "What it is the begin or end of; empty: of nothing.", "outage"),
     ("part", "Which part of its payload, from 0.", 0),
+    ("CommandIn.past_unclear_order", "Send a reconnect past an order of which nobody knows whether "
+     "it was carried out; needs a second key with `approve` in X-Second-Key."),
     ("payload", "Number of the payload that brought it; 0: people did.", 7),
     ("payloads", "How many payloads.", 24),
     ("period", "Which time to read (read commands)."),
@@ -262,7 +292,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("reading_pending", "Whether a reading is still to come."),
     ("readings", "Registers that were read there."),
     ("reason", "Why, for people and the history.", "asked by the customer"),
-    ("received", "Which callback brought it.", "EventsArrived"),
+    ("received", "When the head end received it, in its own words; empty: it does not say.", ""),
     ("Ledger.received", "Messages of the head end that were ever taken.", 240),
     ("receiver", "The receiver's name.", "orchestration"),
     ("recurrence", "The windows that are read; null: it is read once."),
@@ -283,7 +313,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("result", "What became of it."),
     ("ArrivedEventOut.result", "What became of it; empty: nobody has looked.", "new"),
     ("retries", "How often it was tried again.", 0),
-    ("role", "Whether it begins or ends its pair; empty: neither.", "start"),
+    ("role", "first or last of its pair; empty: neither.", "first"),
     ("row", "The rule of the algorithm that decided.", "parameter row 3"),
     ("row_class", "What is kept."),
     ("rows", "How many rows were sent.", 1440),
@@ -291,7 +321,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("seq", "Its place in the order of all of them, from 1.", 17),
     ("sequence", "The meter's own number of it; null: it gave none.", 12),
     ("serial", "Its serial number.", ""),
-    ("service_at", "When service shall begin or end; left out: when it is effective."),
+    ("service_at", "When service begins or ends: measurements are looked for at that time."),
     ("service_point", "The service point as the utility names it.", "SP700001"),
     ("DeviceView.service_point", "Where it is installed; null: nowhere."),
     ("service_points", "Service points to load."),
@@ -307,7 +337,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("CloudEventOut.source", "The gateway that tells it.", "openway-gateway"),
     ("sp_type", "The site's own type of service point.", ""),
     ("specversion", "Version of CloudEvents.", "1.0"),
-    ("sqi", "The head end's service quantity identifier.", ""),
+    ("sqi", "What is counted, as delivered or received; empty: not said.", "delivered"),
     ("standard_category", "Category of its standard name; empty: no table knows it.", "power"),
     ("standard_name", "Its standard name; empty: no table knows it.", "power_outage"),
     ("start", "Begin of it, included.", "2026-03-01T00:00:00Z"),
