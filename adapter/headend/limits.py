@@ -16,7 +16,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Final, TypeAlias
 
-from adapter.commands.flows import Operation, Priority
+from adapter.commands.flows import PROVISIONING_OPERATIONS, Operation, Priority
 from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.headend.backoff import PUSHBACK_FAULTS, Backoff, Breaker, Denied, TokenBucket
 from adapter.headend.settings import Limit, LimitSettings
@@ -28,25 +28,27 @@ Limited: TypeAlias = Operation | SubscriptionOperation
 
 
 class HeadEndNews(StrEnum):
-    """What changed about whether the head end answers; named as the signals are."""
+    """What changed about whether, and how fast, the head end answers; named as the signals are."""
 
     LOST = "head_end_lost"
     BACK = "head_end_back"
+    SLOW = "head_end_slow"
+    QUICK = "head_end_quick"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
     PUSHED_BACK = "pushed_back"
 
 
-_LOST_AFTER: Final = 3
-"""Calls in a row without an answer."""
+_IN_A_ROW: Final = 3
+"""So many calls without an answer: it is lost. So many slow answers: it is slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsState:
-    """For metrics and people. `lost`: the last calls had no answer."""
+    """For metrics and people. `lost`: the last calls had no answer; `slow`: they had late ones."""
 
     lost: bool
-
+    slow: bool
     in_flight: int
     waiting: int
     concurrency: int
@@ -155,11 +157,14 @@ class Limits:
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
+        self._slow = False
+        self._otherwise = 0
         self.told: Callable[[HeadEndNews, Mapping[str, object]], None] = lambda news, fields: None
 
     def state(self) -> LimitsState:
         return LimitsState(
             lost=self._lost,
+            slow=self._slow,
             in_flight=self._in_flight,
             waiting=self._waiting,
             concurrency=self._backoff.concurrency,
@@ -216,6 +221,7 @@ class Limits:
         if self._lost:
             self._lost = False
             self.told(HeadEndNews.BACK, {})
+        self._note_pace(admission)
         if fault in PUSHBACK_FAULTS:
             if self._backoff.pushed_back(self._clock(), admitted_at=admission.admitted_at):
                 state = self.state()
@@ -225,11 +231,24 @@ class Limits:
         elif not fault:
             self._backoff.succeeded()
 
+    def _note_pace(self, admission: Admission) -> None:
+        """So many answers in a row on the other side of the bound change what it is said to be.
+        Provisioning is not looked at: it takes its time."""
+        took_s = self._clock() - admission.admitted_at
+        if (took_s > self._settings.slow_s) is self._slow:
+            self._otherwise = 0
+        elif admission.operation not in PROVISIONING_OPERATIONS:
+            self._otherwise += 1
+            if self._otherwise >= _IN_A_ROW:
+                self._slow, self._otherwise = not self._slow, 0
+                news = HeadEndNews.SLOW if self._slow else HeadEndNews.QUICK
+                self.told(news, {"took_s": round(took_s, 3)})
+
     def failed(self, admission: Admission, *, sent: bool) -> None:
         opened = self._breaker.open
         self._breaker.failed(self._clock(), sent=sent, probe=admission.probe)
         failures = self._breaker.failures
-        if not self._lost and failures >= _LOST_AFTER:
+        if not self._lost and failures >= _IN_A_ROW:
             self._lost = True
             self.told(HeadEndNews.LOST, {"failures": failures, "sent": sent})
         if self._breaker.open and not opened:

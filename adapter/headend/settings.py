@@ -129,6 +129,9 @@ class LimitSettings:
     ] = field(
         default_factory=lambda: MappingProxyType({"urgent": 1.0, "normal": 0.75, "bulk": 0.5})
     )
+    slow_s: Annotated[
+        PositiveSeconds, "an answer that takes longer is slow; three in a row are told to people"
+    ] = 10.0
     max_waiting: Annotated[Count, "calls that may wait for a place; more are not sent"] = 10_000
     pushback_pause_s: Annotated[PositiveSeconds, "first pause after a fault that says too many"] = (
         0.5

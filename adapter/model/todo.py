@@ -22,6 +22,8 @@ class TodoSubject(StrEnum):
     UNKNOWN_EVENT = "unknown_event"
     """An event of a meter that no table knows."""
     SUBSCRIPTION = "subscription"
+    HEAD_END = "head_end"
+    """It does not answer, or late."""
     SILENCE = "silence"
     SWITCH_HOLD = "switch_hold"
     """No switch order leaves; the clock is one of the reasons."""

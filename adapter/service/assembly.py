@@ -41,7 +41,7 @@ from adapter.engine.subscriptions.subscriptions import (
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.retention import Retention
-from adapter.engine.upkeep.signals import Signal, Signals, say_set_aside
+from adapter.engine.upkeep.signals import Signals, say_set_aside
 from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.upkeep import Upkeep
 from adapter.engine.upkeep.witness import Witness, WitnessPolicy
@@ -54,7 +54,7 @@ from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.orders_file import load_rules
 from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings, RetentionSettings, SubscriptionSettings
-from adapter.service.upkeep import corrections, head_end_doubt, kept_days, todo_sources, upkeep
+from adapter.service.upkeep import HeadEndWatch, corrections, kept_days, todo_sources, upkeep
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.feed import SqliteFeed
@@ -172,10 +172,9 @@ def connect(
         receivers=receivers,
         alarm_after=alarm_after,
     )
-    gateway.upkeep.doubts.append(partial(head_end_doubt, client.limits))
-    client.limits.told = lambda news, fields: gateway.upkeep.signals.tell(
-        Signal(news), "", **fields
-    )
+    watch = HeadEndWatch(client.limits, gateway.upkeep.signals, clock)
+    gateway.upkeep.doubts.append(watch.doubt)
+    gateway.upkeep.todo.sources.append(watch.todo)
     return Core(
         store=store,
         codec=codec,

@@ -1,8 +1,10 @@
 """From the settings to how subscriptions are kept up, how long rows are kept, what mends the traces
-of a wrong clock, and what waits for people beside rows of the store."""
+of a wrong clock, what is wrong with the head end, and what waits beside rows of the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
+from typing import Final
 
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock
@@ -15,10 +17,17 @@ from adapter.engine.subscriptions.subscriptions import Subscriptions, UpkeepSett
 from adapter.engine.upkeep.clock_correction import CommandCorrection
 from adapter.engine.upkeep.clock_watch import Correct
 from adapter.engine.upkeep.retention import Kept
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.engine.upkeep.todo import Source, Todo
-from adapter.engine.upkeep.todo_kinds import of_hold, of_receiver, of_silence, of_subscription
+from adapter.engine.upkeep.todo_kinds import (
+    of_head_end,
+    of_hold,
+    of_receiver,
+    of_silence,
+    of_subscription,
+)
 from adapter.engine.upkeep.witness import WitnessPolicy
-from adapter.headend.limits import Limits
+from adapter.headend.limits import HeadEndNews, Limits
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.clock_correction import SqliteCorrection
@@ -107,12 +116,43 @@ def corrections(
     return [schedules.correct_clock, partial(orders.correct_clock, store=rows), correction]
 
 
-async def head_end_doubt(limits: Limits) -> str:
-    """What readiness says of the head end; empty where it answers."""
-    state = limits.state()
-    if state.breaker_open:
-        return "the head end cannot be reached: no call leaves but a probe"
-    return "the head end does not answer: the last calls had no reply" if state.lost else ""
+_ENDS: Final = {
+    HeadEndNews.BACK: HeadEndNews.LOST,
+    HeadEndNews.QUICK: HeadEndNews.SLOW,
+    HeadEndNews.BREAKER_CLOSED: HeadEndNews.BREAKER_OPENED,
+}
+_WRONG: Final = {
+    HeadEndNews.BREAKER_OPENED: "the head end cannot be reached: no call leaves but a probe",
+    HeadEndNews.LOST: "the head end does not answer: the last calls had no reply",
+    HeadEndNews.SLOW: "the head end is slow: its last answers took longer than limits.slow_s",
+}
+"""The worst first."""
+
+
+class HeadEndWatch:
+    """What is wrong with the head end, since when: said, and asked for by readiness and people."""
+
+    def __init__(self, limits: Limits, signals: Signals, clock: Clock) -> None:
+        self._signals = signals
+        self._clock = clock
+        self._since: dict[HeadEndNews, datetime] = {}
+        limits.told = self._hear
+
+    def _hear(self, news: HeadEndNews, fields: Mapping[str, object]) -> None:
+        self._signals.tell(Signal(news), "", **fields)
+        if news in _WRONG:
+            self._since[news] = self._clock.now()
+        elif news in _ENDS:
+            self._since.pop(_ENDS[news], None)
+
+    async def doubt(self) -> str:
+        """The worst; empty where it answers in time."""
+        return next((text for news, text in _WRONG.items() if news in self._since), "")
+
+    async def todo(self) -> Sequence[Todo]:
+        """The worst alone: the others follow from it."""
+        wrong = next((news for news in _WRONG if news in self._since), None)
+        return [] if wrong is None else [of_head_end(wrong, _WRONG[wrong], self._since[wrong])]
 
 
 def todo_sources(

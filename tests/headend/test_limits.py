@@ -366,3 +366,29 @@ async def test_an_admission_taken_beforehand_is_used_up_by_the_call_however_it_e
         unused.release()
         assert client.limits.state().in_flight == 0
     assert len(requests) == 2
+
+
+def called(ours: Limits, clock: Clock, *took_s: float, operation: Operation = P) -> None:
+    for each in took_s:
+        admission = place(ours.try_admit(operation))
+        clock.now += each
+        admission.answered()
+        admission.release()
+
+
+def test_three_slow_answers_in_a_row_are_told_and_three_quick_ones() -> None:
+    ours, clock = limits(slow_s=2.0)
+    told: list[tuple[str, object]] = []
+    ours.told = lambda news, fields: told.append((news, fields["took_s"]))
+    called(ours, clock, 3.0, 3.0, 1.0, 3.0, 3.0)
+    assert (told, ours.state().slow) == ([], False)
+    called(ours, clock, 4.0, 5.0, 1.0, 1.0, 6.0, 1.0, 1.0)
+    assert (told, ours.state().slow) == ([("head_end_slow", 4.0)], True)
+    called(ours, clock, 0.5)
+    assert (told[1:], ours.state().slow) == ([("head_end_quick", 0.5)], False)
+
+
+def test_provisioning_may_take_its_time() -> None:
+    ours, clock = limits(slow_s=2.0)
+    called(ours, clock, *[60.0] * 5, operation=Operation.ADD_METER_DEFINITIONS)
+    assert not ours.state().slow

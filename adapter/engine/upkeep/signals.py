@@ -38,6 +38,8 @@ class Signal(StrEnum):
     STOPPED = "stopped"
     HEAD_END_LOST = "head_end_lost"
     HEAD_END_BACK = "head_end_back"
+    HEAD_END_SLOW = "head_end_slow"
+    HEAD_END_QUICK = "head_end_quick"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
     PUSHED_BACK = "pushed_back"
@@ -76,9 +78,11 @@ S, R, U = Signal, SignalRow, TodoSubject
 SIGNALS: Final[Mapping[Signal, SignalRow]] = MappingProxyType({
     S.STARTED:                R("the gateway runs", N, "gateway_started", "gateway.started", members="version"),
     S.STOPPED:                R("it was asked to stop, and stops", N, "gateway_stopped", "gateway.stopped", members="version"),
-    S.HEAD_END_LOST:          R("three calls in a row had no answer", C, "head_end_lost", "head_end.lost", members="failures sent"),
+    S.HEAD_END_LOST:          R("three calls in a row had no answer", C, "head_end_lost", "head_end.lost", False, U.HEAD_END, members="failures sent"),
     S.HEAD_END_BACK:          R("it answers again", N, "head_end_back", "head_end.back"),
-    S.BREAKER_OPENED:         R("no call leaves any more but a probe", C, "breaker_opened", "head_end.breaker_opened", members="failures"),
+    S.HEAD_END_SLOW:          R("three answers in a row were slow", T, "head_end_slow", "head_end.slow", False, U.HEAD_END, members="took_s"),
+    S.HEAD_END_QUICK:         R("three answers in a row were not", N, "head_end_quick", "head_end.quick", members="took_s"),
+    S.BREAKER_OPENED:         R("no call leaves any more but a probe", C, "breaker_opened", "head_end.breaker_opened", False, U.HEAD_END, members="failures"),
     S.BREAKER_CLOSED:         R("calls leave again", N, "breaker_closed", "head_end.breaker_closed"),
     S.PUSHED_BACK:            R("it asked for fewer calls: half as many at once", T, "head_end_pushed_back", "head_end.pushed_back", members="concurrency fault pause_s"),
     S.COMMAND_WAITS:          R("a command asks people for something", T, "command_waits", "command.to_do.<state>", True, U.COMMAND),

@@ -187,6 +187,19 @@ def of_silence(silence: Silence) -> Todo | None:
     )
 
 
+def of_head_end(code: str, text: str, since: datetime) -> Todo:
+    """That it does not answer, or late."""
+    return Todo(
+        subject=TodoSubject.HEAD_END,
+        id=code,
+        since=since,
+        code=code,
+        text=text,
+        action="see whether the head end runs and is reached; it is called again by itself",
+        ways=(CHECK,),
+    )
+
+
 def of_receiver(state: ReceiverState, oldest: datetime | None) -> Todo | None:
     """Of a receiver of events that is too far behind, or wants no more; `oldest` is when the first
     event was stored that it has not taken. None where nothing waits."""

@@ -182,6 +182,12 @@ class HeadEndLostEventOut(Struct, kw_only=True):
     sent: bool
 
 
+class HeadEndPaceEventOut(Struct, kw_only=True):
+    """So long the last of them took, in seconds."""
+
+    took_s: float
+
+
 class BreakerOpenedEventOut(Struct, kw_only=True):
     failures: int
 
@@ -253,6 +259,8 @@ EVENT_TYPES: Final = (
     _row("gateway.stopped", GatewayEventOut),
     _row("head_end.lost", HeadEndLostEventOut),
     _row("head_end.back", HeadEndAgainEventOut),
+    _row("head_end.slow", HeadEndPaceEventOut),
+    _row("head_end.quick", HeadEndPaceEventOut),
     _row("head_end.breaker_opened", BreakerOpenedEventOut),
     _row("head_end.breaker_closed", HeadEndAgainEventOut),
     _row("head_end.pushed_back", PushedBackEventOut),
