@@ -9,7 +9,7 @@ BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed lint types contracts unit docs bench soak wheel clean
+.PHONY: help demo test test-changed lint types contracts unit docs promtool bench soak wheel clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -53,6 +53,16 @@ test-changed: $(VENV)/.dev ## the tests that the changes since BASE can touch
 
 docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING.md and docs/
 	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
+
+# Of Debian's package only the one program is taken: nothing is installed, no service is started.
+promtool: $(BIN)/python ## the checker of the alert rules, from Debian; without it their tests are skipped
+	@command -v promtool >/dev/null || test -x $(BIN)/promtool || { \
+	  dir=$$(mktemp -d) && into=$$(cd $(BIN) && pwd) && cd $$dir && \
+	  { timeout 60 apt-get download -qq prometheus || \
+	    { timeout 120 apt-get update -qq && timeout 60 apt-get download -qq prometheus; }; } && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && \
+	  cp usr/bin/promtool $$into/ && rm -r $$dir; } >/dev/null 2>&1 || \
+	  echo 'promtool could not be fetched: the tests of the alert rules are skipped' >&2
 
 bench: $(VENV)/.bench ## what it all takes, beside aiohttp, zeep, spyne and xmllint: bench/RESULTS.md
 	$(BIN)/python -m bench

@@ -39,6 +39,7 @@ from adapter.cli.upkeep_backup import backup, restore
 from adapter.cli.upkeep_durations import durations
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
+from adapter.cli.upkeep_top import top
 from adapter.cli.wire import wire, wsdl
 from adapter.errors import GatewayError
 
@@ -70,7 +71,7 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
-    set_aside, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record,
+    set_aside, top, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record,
     replay,
 ):  # fmt: skip
     openway.add_command(_each)

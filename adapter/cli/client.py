@@ -68,6 +68,11 @@ class Client:
     ) -> Json:
         return self._call("POST", path, json.dumps(body or {}, default=_text).encode(), wait_s)
 
+    def beside_the_api(self, path: str) -> tuple[int, str]:
+        """The status and the text of what is not below /api/v1. Raises Unreachable."""
+        with self._asked("GET", path, None, self.timeout_s, prefix="") as answer:
+            return answer.status, answer.read(_LONGEST_ANSWER).decode("utf-8", "replace")
+
     def lines(
         self, path: str, query: Mapping[str, object] | None = None
     ) -> Iterator[dict[str, Json] | list[Json]]:
@@ -102,7 +107,7 @@ class Client:
 
     @contextmanager
     def _asked(
-        self, method: str, path: str, body: bytes | None, timeout: float
+        self, method: str, path: str, body: bytes | None, timeout: float, prefix: str = PREFIX
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer's head has come; its body is read inside, under the same errors."""
         parts = urlsplit(self.url)
@@ -113,7 +118,7 @@ class Client:
             connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
-        target = f"{parts.path.rstrip('/')}{PREFIX}{path}"
+        target = f"{parts.path.rstrip('/')}{prefix}{path}"
         try:
             connection.request(method, target, body, self._headers(body))
             yield connection.getresponse()

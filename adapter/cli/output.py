@@ -5,7 +5,8 @@ Nothing is printed past this module, so no control character of a stranger reach
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -270,6 +271,22 @@ def _is_number(value: object) -> bool:
 
 def _filled(value: object) -> bool:
     return value not in (None, "", [], {})
+
+
+@contextmanager
+def full_screen() -> Iterator[Callable[[Sequence[tuple[str, str]]], None]]:
+    """Shows lines, each with its style, in the place of those before; until it is left."""
+    from rich.live import Live
+    from rich.text import Text
+
+    def show(lines: Sequence[tuple[str, str]]) -> None:
+        text = Text(no_wrap=True, overflow="crop")
+        for number, (line, style) in enumerate(lines):
+            text.append("\n" * bool(number) + visible_line(line), style)
+        live.update(text, refresh=True)
+
+    with Live(console=console(), screen=True, auto_refresh=False) as live:
+        yield show
 
 
 def cell(value: object) -> str:

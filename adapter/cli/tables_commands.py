@@ -147,6 +147,19 @@ def publications() -> Lines:
     )
 
 
+def metrics() -> Lines:
+    """What a scrape finds."""
+    from adapter.service.metric_table import METRICS, PREFIX
+
+    return (
+        ("metric", "type", "labels", "what it is"),
+        *(
+            (f"{PREFIX}{name}", row.type.value, ", ".join(row.labels), row.text)
+            for name, row in METRICS.items()
+        ),
+    )
+
+
 def signals() -> Lines:
     """What is said as a log line, a count and an event; and where it waits for people."""
     from adapter.engine.upkeep.signals import SIGNALS

@@ -193,8 +193,15 @@ async def running(
         spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
-    servers = {"listener": listener, "rest": rest}
-    rest.metrics = Metrics(core.gateway, core.store, core.client.limits, servers, clock).text
+    rest.metrics = Metrics(
+        gateway=core.gateway,
+        store=core.store,
+        limits=core.client.limits,
+        intake=core.taking.intake,
+        listener=listener,
+        rest=rest,
+        clock=clock,
+    ).text
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)

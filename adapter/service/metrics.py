@@ -1,16 +1,17 @@
-"""What a gateway measures of itself, in the text form of Prometheus.
+"""What a gateway measures of itself, in the text form of Prometheus, by the table of metrics.
 
 Parts count in plain whole numbers; it is gathered when somebody asks for it. What the store has to
 be asked for is left out while it does not answer.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Final
 
-from prometheus_client import generate_latest
+from prometheus_client import PROCESS_COLLECTOR, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -21,41 +22,54 @@ from prometheus_client.registry import Collector
 
 from adapter import __version__
 from adapter.engine.commands.ports import Clock, Ledger
+from adapter.engine.feed.deliveries import ReceiverLoop
 from adapter.engine.gateway import Gateway
+from adapter.engine.readings.intake import PayloadIntake
 from adapter.engine.upkeep.durations import BOUNDS_S, Measure, Spread
 from adapter.engine.upkeep.todo import TodoEntry
 from adapter.errors import StoreFailed
 from adapter.headend.limits import Limits
-from adapter.server.server import Server
+from adapter.service.metric_table import METRICS, MOST_COUNTED, PREFIX, MetricRow, MetricType
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.gauges import SqliteGauges, StoreGauges
+from adapter.web.api.rest import Rest
+from adapter.web.listener.listener import Listener
+
+Labels = tuple[str, ...]
+Found = Mapping[Labels, float]
+"""Values by the words of their labels; of a metric without labels, by ()."""
 
 _DURATIONS: Final = {
-    Measure.CALL: ("call", "operation", "from a request to the head end to its reply"),
-    Measure.SUBMIT_TO_SENT: ("submit_to_sent", "kind", "from submission to the first request"),
-    Measure.TOKEN_TO_RESULT: ("token_to_result", "operation", "from the token to the result"),
-    Measure.ARRIVAL_TO_SEEN: ("arrival_to_seen", "operation", "from arrival to effect"),
-    Measure.REQUEST: ("rest_request", "route", "a request of the REST API"),
+    Measure.CALL: "call_seconds",
+    Measure.SUBMIT_TO_SENT: "submit_to_sent_seconds",
+    Measure.TOKEN_TO_RESULT: "token_to_result_seconds",
+    Measure.ARRIVAL_TO_SEEN: "arrival_to_seen_seconds",
+    Measure.REQUEST: "rest_request_seconds",
 }
+_VALUES: Final = ("new", "revised", "repeated", "filtered", "rejected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the store said."""
+    """What the store said. `newest` is the number of the newest event; of each receiver, since when
+    the oldest is there that it has not taken."""
 
     ledger: Ledger
     gauges: StoreGauges
     todo: Sequence[TodoEntry]
+    dark_meters: int
+    newest: int
+    oldest: Mapping[str, datetime]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Metrics:
-    """`servers` by what they are called."""
-
     gateway: Gateway
     store: SqliteStore
     limits: Limits
-    servers: Mapping[str, Server]
+    intake: PayloadIntake
+    listener: Listener
+    rest: Rest
     clock: Clock
     _gauges: SqliteGauges = field(init=False)
 
@@ -63,162 +77,148 @@ class Metrics:
         self._gauges = SqliteGauges(self.store.database)
 
     async def text(self) -> bytes:
+        upkeep = self.gateway.upkeep
+        found = self._own()
         try:
-            asked = Asked(
-                ledger=await self.gateway.upkeep.ledger(),
-                gauges=await self._gauges.look(),
-                todo=await self.gateway.upkeep.todo.list(),
-            )
+            found |= self._of_store(await self._ask())
         except StoreFailed:
-            asked = None
-        return generate_latest(_Families([*self._own(), *self._of_store(asked)]))
+            found["store_up"] = _one(False)
+        durations: dict[str, dict[str, Spread]] = {name: {} for name in _DURATIONS.values()}
+        for (measure, name), spread in upkeep.durations.totals().items():
+            durations[_DURATIONS[measure]][name] = spread
+        families = [
+            _histogram(name, row, durations[name])
+            if name in durations
+            else _family(name, row, found[name])
+            for name, row in METRICS.items()
+            if name in durations or name in found
+        ]
+        return generate_latest(_Families([*families, *PROCESS_COLLECTOR.collect()]))
+
+    async def _ask(self) -> Asked:
+        gateway = self.gateway
+        oldest = {each.name: await each.oldest() for each in gateway.feed.deliveries.all()}
+        return Asked(
+            ledger=await gateway.upkeep.ledger(),
+            gauges=await self._gauges.look(most=MOST_COUNTED),
+            todo=await gateway.upkeep.todo.list(),
+            dark_meters=await gateway.events.count_without_supply(),
+            newest=(await gateway.feed.bounds()).newest,
+            oldest={name: at for name, at in oldest.items() if at is not None},
+        )
 
     # ------------------------------------------------------------ in memory
 
-    def _own(self) -> Iterator[Metric]:
-        upkeep = self.gateway.upkeep
-        yield _gauges("build", "the program", "version", {__version__: 1})
-        totals = upkeep.durations.totals()
-        for measure, (name, label, text) in _DURATIONS.items():
-            yield _histogram(
-                name, text, label, {n: s for (m, n), s in totals.items() if m is measure}
-            )
-        yield _counters(
-            "call_failures",
-            "calls without an answer",
-            ("operation", "error"),
-            {(where, error): n for (where, error), n in upkeep.durations.call_failures.items()},
-        )
-        yield _counters(
-            "signals",
-            "what was told, see the table of signals",
-            ("signal",),
-            {(s.value,): n for s, n in upkeep.signals.counts.items()},
-        )
-        for name, server in self.servers.items():
-            yield _counters(
-                f"{name}_counts",
-                f"what the {name} counts",
-                ("what",),
-                {(w,): n for w, n in server.counts.items()},
-            )
-            yield _gauge(f"{name}_connections", "open connections", server.open_connections)
-        yield _gauge("loop_lag_seconds", "how late the event loop was last", upkeep.loop_lag.last_s)
-        yield _gauge(
-            "loop_lag_longest_seconds",
-            "how late it was at the most since it was asked",
-            upkeep.loop_lag.longest(),
-        )
-        yield _gauges(
-            "switch_holds",
-            "why no switch order leaves",
-            "reason",
-            {h.reason.value: 1 for h in upkeep.holds.all()},
-        )
-        state = self.limits.state()
-        yield _gauge("limits_in_flight", "calls under way", state.in_flight)
-        yield _gauge("limits_waiting", "calls that wait for a place", state.waiting)
-        yield _gauge("limits_concurrency", "calls that may be under way", state.concurrency)
-        yield _gauge(
-            "limits_paused_seconds",
-            "so long no call leaves, as the head end asked",
-            state.paused_for_s,
-        )
-        yield _gauge("breaker_open", "no call leaves but a probe", state.breaker_open)
-        yield _gauge("head_end_lost", "the last calls had no answer", state.lost)
+    def _own(self) -> dict[str, Found]:
+        gateway, upkeep, state = self.gateway, self.gateway.upkeep, self.limits.state()
+        counts = self.intake.counts
+        return {
+            "call_failures_total": dict(upkeep.durations.call_failures),
+            "head_end_lost": _one(state.lost),
+            "head_end_slow": _one(state.slow),
+            "breaker_open": _one(state.breaker_open),
+            "limits_in_flight": _one(state.in_flight),
+            "limits_waiting": _one(state.waiting),
+            "limits_concurrency": _one(state.concurrency),
+            "limits_paused_seconds": _one(state.paused_for_s),
+            "command_ends_total": gateway.commands.ended,
+            "payloads_total": _each(self.intake.payloads),
+            "values_total": _each({name: getattr(counts, name) for name in _VALUES}),
+            "device_events_total": _each(gateway.events.counts_taken),
+            "listener_counts_total": _each(self.listener.counts),
+            "listener_connections": _one(self.listener.open_connections),
+            **self._deliveries(),
+            "signals_total": _each({s.value: n for s, n in upkeep.signals.counts.items()}),
+            "switch_holds": _each({hold.reason.value: 1 for hold in upkeep.holds.all()}),
+            "clock_off_seconds": _one(upkeep.clock_watch.off_by_s()),
+            "rest_requests_total": self.rest.answered,
+            "rest_counts_total": _each(self.rest.counts),
+            "rest_connections": _one(self.rest.open_connections),
+            "build": {(__version__,): 1},
+            "loop_lag_seconds": _one(upkeep.loop_lag.last_s),
+            "loop_lag_longest_seconds": _one(upkeep.loop_lag.longest()),
+        }
+
+    def _deliveries(self) -> dict[str, Found]:
+        receivers = self._receivers
+        return {
+            "deliveries_total": {
+                (each.name, result): each.counts[result]
+                for each in receivers
+                for result in ("taken", "failed", "given_up")
+            },
+            "deliveries_waiting": {(each.name,): each.waiting for each in receivers},
+            "receiver_stopped": {(each.name,): bool(each.state.stopped) for each in receivers},
+        }
+
+    @property
+    def _receivers(self) -> Sequence[ReceiverLoop]:
+        return self.gateway.feed.deliveries.all()
 
     # ------------------------------------------------------------ of the store
 
-    def _of_store(self, asked: Asked | None) -> Iterator[Metric]:
-        yield _gauge("store_up", "the store answers", asked is not None)
-        if asked is None:
-            return
+    def _of_store(self, asked: Asked) -> dict[str, Found]:
         ledger, gauges, now = asked.ledger, asked.gauges, self.clock.now()
-        yield _gauges("commands", "commands by state", "state", ledger.commands_by_state)
-        yield _gauges(
-            "communications",
-            "those that were sent, by state",
-            "state",
-            ledger.communications_by_state,
-        )
-        yield _gauges("inbox_messages", "messages by state", "state", ledger.inbox_by_state)
-        yield _gauges("completion_events", "by state", "state", ledger.completion_events)
-        yield _counters("publications", "events made", (), {(): ledger.publications})
-        yield _gauges(
-            "oldest_open_command_seconds",
-            "age of the oldest, by state",
-            "state",
-            _ages(gauges.oldest_commands, now),
-        )
-        yield _gauges(
-            "intake_lag_seconds",
-            "age of the oldest message not yet judged, or taken in",
-            "step",
-            _ages(gauges.oldest_messages, now),
-        )
+        receivers = self._receivers
+        kinds: dict[str, datetime] = {}
+        states: dict[str, datetime] = {}
+        for (state, kind), at in gauges.oldest_commands.items():
+            states[state] = min(at, states.get(state, at))
+            kinds[kind] = min(at, kinds.get(kind, at))
         waiting: dict[str, list[TodoEntry]] = {}
         for entry in asked.todo:
             waiting.setdefault(entry.first.subject.value, []).append(entry)
-        yield _gauges(
-            "todo_entries",
-            "what waits for people",
-            "subject",
-            {s: len(e) for s, e in waiting.items()},
-        )
-        yield _gauges(
-            "todo_waiting",
-            "how many wait in these entries",
-            "subject",
-            {s: sum(len(x.todos) for x in e) for s, e in waiting.items()},
-        )
-        yield _gauges(
-            "todo_oldest_seconds",
-            "age of the oldest",
-            "subject",
-            _ages({s: min(x.first.since for x in e) for s, e in waiting.items()}, now),
-        )
-        yield _gauge(
-            "todo_dark",
-            "service points without supply among them",
-            len({p for e in asked.todo for p in e.dark}),
-        )
-        yield _counters("commits", "transactions on disk", (), {(): self.store.database.commits})
-        yield _gauges("store_bytes", "size of the files", "file", gauges.file_bytes)
-        yield _gauge(
-            "disk_free_bytes", "free where the store is", shutil.disk_usage(gauges.folder).free
-        )
+        return {
+            "store_up": _one(True),
+            "commands": _each(ledger.commands_by_state),
+            "commands_accepted_total": _one(ledger.accepted),
+            "oldest_open_command_seconds": _ages(states, now),
+            "oldest_open_kind_seconds": _ages(kinds, now),
+            "communications": _each(ledger.communications_by_state),
+            "completion_events": {
+                tuple(key.split(":")): n for key, n in ledger.completion_events.items()
+            },
+            "orders": _each(gauges.orders),
+            "oldest_open_order_seconds": _ages(gauges.oldest_orders, now),
+            "inbox_messages": _each(ledger.inbox_by_state),
+            "intake_lag_seconds": _ages(gauges.oldest_messages, now),
+            "meters_without_supply": _one(asked.dark_meters),
+            "publications_total": _one(asked.newest),
+            "deliveries_dead": {(r.name,): gauges.dead.get(r.name, 0) for r in receivers},
+            "deliveries_behind": {(r.name,): asked.newest - r.state.seq for r in receivers},
+            "deliveries_oldest_seconds": dict.fromkeys(((r.name,) for r in receivers), 0.0)
+            | _ages(asked.oldest, now),
+            "todo_entries": _each({s: len(e) for s, e in waiting.items()}),
+            "todo_waiting": _each({s: sum(len(x.todos) for x in e) for s, e in waiting.items()}),
+            "todo_oldest_seconds": _ages(
+                {s: min(x.first.since for x in e) for s, e in waiting.items()}, now
+            ),
+            "todo_dark": _one(len({point for each in asked.todo for point in each.dark})),
+            "commits_total": _one(self.store.database.commits),
+            "store_bytes": _each(gauges.file_bytes),
+            "disk_free_bytes": _one(shutil.disk_usage(gauges.folder).free),
+        }
 
 
 class _Families(Collector):
-    def __init__(self, families: Sequence[Metric]) -> None:
+    def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
-    def collect(self) -> Sequence[Metric]:
+    def collect(self) -> Iterable[Metric]:
         return self._families
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"openway_{name}", text, value=value)
-
-
-def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    made = GaugeMetricFamily(f"openway_{name}", text, labels=[label])
-    for word, value in values.items():
-        made.add_metric([word], value)
-    return made
-
-
-def _counters(
-    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
-) -> Metric:
-    made = CounterMetricFamily(f"openway_{name}", text, labels=labels)
-    for words, value in values.items():
+def _family(name: str, row: MetricRow, found: Found) -> Metric:
+    kind = GaugeMetricFamily if row.type is MetricType.GAUGE else CounterMetricFamily
+    made = kind(f"{PREFIX}{name}", row.text, labels=row.labels)
+    always = dict.fromkeys(product(*row.words), 0.0) if row.words or not row.labels else {}
+    for words, value in {**always, **found}.items():
         made.add_metric(words, value)
     return made
 
 
-def _histogram(name: str, text: str, label: str, spreads: Mapping[str, Spread]) -> Metric:
-    made = HistogramMetricFamily(f"openway_{name}_seconds", text, labels=[label])
+def _histogram(name: str, row: MetricRow, spreads: Mapping[str, Spread]) -> Metric:
+    made = HistogramMetricFamily(f"{PREFIX}{name}", row.text, labels=row.labels)
     for word, spread in spreads.items():
         reached, buckets = 0, []
         for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), spread.classes, strict=True):
@@ -228,5 +228,13 @@ def _histogram(name: str, text: str, label: str, spreads: Mapping[str, Spread]) 
     return made
 
 
-def _ages(since: Mapping[str, datetime], now: datetime) -> dict[str, float]:
-    return {name: max((now - at).total_seconds(), 0.0) for name, at in since.items()}
+def _one(value: float) -> Found:
+    return {(): value}
+
+
+def _each(values: Mapping[str, float]) -> Found:
+    return {(word,): value for word, value in values.items()}
+
+
+def _ages(since: Mapping[str, datetime], now: datetime) -> dict[Labels, float]:
+    return {(name,): max((now - at).total_seconds(), 0.0) for name, at in since.items()}

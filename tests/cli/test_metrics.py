@@ -8,16 +8,33 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.cli.output import Exit
+from adapter.service.metric_table import METRICS, PREFIX
 from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 
+CALLBACK = "RequestStatusChangedService.StatusChanged"
 WATCH = "watcher-" + "0" * 32
 WAIT_S = 30.0
+WRONG = (
+    ("head_end_lost",),
+    ("head_end_slow",),
+    ("breaker_open",),
+    ("todo_entries", "head_end"),
+    ("signals_total", "head_end_lost"),
+    ("switch_holds", "clock"),
+    ("commands", "needs_person"),
+    ("call_failures_total", "outcome_unknown", "ControlService.DisconnectMeter"),
+    ("command_ends_total", "remote_disconnect", "unknown"),
+    ("orders", "Activity Error"),
+    ("intake_lag_seconds", "judge"),
+    ("meters_without_supply",),
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +63,7 @@ def get(url: str, key: str = "") -> tuple[int, str]:
 
 
 def samples(service: Service) -> dict[tuple[str, ...], float]:
-    """Name and labels of each sample, with its value."""
+    """Name of each sample and its labels, by the names of the labels, with its value."""
     status, text = get(f"{service.api_url}/metrics", WATCH)
     assert status == 200
     return {
@@ -56,9 +73,27 @@ def samples(service: Service) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_a_key_for_metrics_reads_metrics_and_nothing_else(service: Service) -> None:
+def test_before_anything_is_wrong_what_could_be_is_there_with_nought(service: Service) -> None:
+    _, text = get(f"{service.api_url}/metrics", WATCH)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    for name, row in METRICS.items():
+        family = families[f"{PREFIX}{name}".removesuffix("_total")]
+        assert family.type == row.type.value, name
+        assert family.documentation == row.text
+        found = {
+            tuple(each.labels[label] for label in row.labels if label in each.labels)
+            for each in family.samples
+        }
+        always = () if row.labels and not row.words else product(*row.words)
+        assert found >= set(always), name
+    found_now = samples(service)
+    for wrong in WRONG:
+        assert found_now[f"openway_{wrong[0]}", *wrong[1:]] == 0, wrong
+
+
+def test_every_key_reads_metrics_and_one_for_them_reads_nothing_else(service: Service) -> None:
     assert get(f"{service.api_url}/metrics")[0] == 401
-    assert get(f"{service.api_url}/metrics", OPERATOR)[0] == 403
+    assert get(f"{service.api_url}/metrics", OPERATOR)[0] == 200
     assert get(f"{service.api_url}/metrics", WATCH)[0] == 200
     assert get(f"{service.api_url}/api/v1/commands", WATCH)[0] == 403
 
@@ -76,7 +111,13 @@ def test_rates_errors_durations_depths_and_limits_are_there(
     assert found["openway_commands", "completed"] == 1
     assert found["openway_todo_entries", "command"] == 1
     assert found["openway_todo_oldest_seconds", "command"] >= 0
-    assert found["openway_oldest_open_command_seconds", "validation_error"] >= 0
+    assert found["openway_oldest_open_command_seconds", "validation_error"] > 0
+    assert found["openway_oldest_open_kind_seconds", "remote_connect"] > 0
+    assert found["openway_command_ends_total", "remote_disconnect", "succeeded"] == 1
+    assert found["openway_commands_accepted_total",] == 2
+    assert found["openway_completion_events", "D1-DisconnectDevice", "executed"] == 1
+    assert found["openway_arrival_to_seen_seconds_count", CALLBACK] >= 1
+    assert found["process_resident_memory_bytes",] > 0
     assert found["openway_signals_total", "command_waits"] == 1
     assert found["openway_signals_total", "started"] == 1
     assert found["openway_breaker_open",] == 0
@@ -89,6 +130,7 @@ def test_rates_errors_durations_depths_and_limits_are_there(
     route = "POST /api/v1/commands"
     assert found["openway_rest_request_seconds_count", route] >= 2
     assert found["openway_rest_counts_total", "status_202"] >= 2
+    assert found["openway_rest_requests_total", route, "202"] >= 2
 
 
 def test_durations_are_asked_for_by_operation_and_hour(openway: Terminal) -> None:

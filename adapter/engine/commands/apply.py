@@ -6,6 +6,7 @@ and stepped again. One command's events of a batch are stepped one after the oth
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from adapter.commands.activity import Command
+from adapter.commands.activity import FINAL, Command
 from adapter.commands.business_objects import object_of_event
 from adapter.commands.effects import Effect, RecordOutcomes, ReleaseLanes
 from adapter.commands.events import Event
@@ -134,6 +135,8 @@ class Applier:
         self._changed = changed
         self._pending: list[_Application] = []
         self._flushing: asyncio.Task[None] | None = None
+        self.ended: Counter[tuple[str, str]] = Counter()
+        """How many have ended since the start, by kind and outcome."""
 
     async def apply(
         self, command: CommandId, event: Event, along: SavedWith | None = None
@@ -268,6 +271,9 @@ class Applier:
                     job.done.set_result(after)
             if draft.taken is not None:
                 self._at_once.carry(after, draft.taken)
+            activity = after.activity
+            if activity.state in FINAL and draft.before.activity.state not in FINAL:
+                self.ended[after.request.kind, activity.outcome or ""] += 1
             self._changed(after)
         elif saved is Saved.MOVED:
             for job in draft.jobs:

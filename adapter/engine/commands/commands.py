@@ -56,6 +56,11 @@ class Commands:
 
     # ------------------------------------------------------------ look
 
+    @property
+    def ended(self) -> Mapping[tuple[str, str], int]:
+        """How many have ended since the start, by kind and outcome."""
+        return self._workers.applier.ended
+
     async def get(self, command: CommandId) -> Command:
         """Raises NotFound."""
         found = await self._store.load([command])

@@ -1,6 +1,7 @@
 """Device events: arrivals become events, once; outages and errors can be asked for."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -46,6 +47,8 @@ class DeviceEvents:
         self._clock = clock
         self._tables = tables
         self._set_aside = store.set_aside
+        self.counts_taken: Counter[str] = Counter()
+        """What became of arrivals since the start: published, in_summary, repeated, unknown."""
 
     def use(self, tables: EventTables) -> None:
         """From the next batch on."""
@@ -86,6 +89,12 @@ class DeviceEvents:
             now=self._clock.now(),
             cursor=cursor,
             arrivals=[row.id for row in some],
+        )
+        self.counts_taken.update(
+            published=taken.new - taken.in_summary,
+            in_summary=taken.in_summary,
+            repeated=taken.repeated + taken.unknown_repeated,
+            unknown=taken.unknown,
         )
         log.info(
             "events_taken",

@@ -10,6 +10,7 @@ was under way is posted again, each event with the id that it had.
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -103,7 +104,8 @@ class _Open:
 
 
 class ReceiverLoop:
-    """Posts to one receiver what it wants. `once` is a loop of the runner."""
+    """Posts to one receiver what it wants. `once` is a loop of the runner; `alarmed` is told when
+    the receiver is too far behind."""
 
     def __init__(
         self,
@@ -112,17 +114,21 @@ class ReceiverLoop:
         clock: Clock,
         *,
         alarm_after: timedelta,
+        alarmed: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.receiver = receiver
         self._store = store
         self._clock = clock
         self._alarm_after = alarm_after
+        self._alarmed = alarmed
         self._jitter = jitter
         self._state: ReceiverState | None = None
         self._stored_seq = 0
         self._waiting: dict[int, _Open] = {}
         self._failed_in_row = 0
+        self.counts: Counter[str] = Counter()
+        """Posts since the start: taken, failed, given_up."""
         self._not_before_s = float("-inf")
         self._look_at: datetime | None = None
         self._turn = asyncio.Lock()
@@ -314,6 +320,8 @@ class ReceiverLoop:
             notes.append(self._note("ReceiverStopped", {"reason": state.stopped}))
             log.error("receiver_stopped", extra={"receiver": self.name, "reason": gone.error})
         dead = [each for _, each in put if each.dead]
+        posted = [job.result.taken for job in jobs if job.result]
+        self.counts.update(taken=sum(posted), failed=len(posted) - sum(posted), given_up=len(dead))
         for each in dead:
             notes.append(self._note("DeliveryGivenUp", {"event": each.seq, "error": each.error}))
             log.error("delivery_given_up", extra={"receiver": self.name, "event": each.seq})
@@ -394,6 +402,7 @@ class ReceiverLoop:
         await self._store.change(DeliveryChange(receiver=state, publications=(told,)))
         self._state = state
         if late:
+            self._alarmed()
             log.error("events_undelivered", extra={"receiver": self.name, "text": text})
         else:
             log.info("events_delivered_again", extra={"receiver": self.name})
@@ -476,10 +485,11 @@ class EventDeliveries:
         clock: Clock,
         *,
         alarm_after: timedelta,
+        alarmed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._receivers = {
-            each.name: ReceiverLoop(each, store, clock, alarm_after=alarm_after)
+            each.name: ReceiverLoop(each, store, clock, alarm_after=alarm_after, alarmed=alarmed)
             for each in receivers
         }
         self.loops = {f"deliver-{name}": each.once for name, each in self._receivers.items()}

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -75,6 +76,10 @@ class PayloadIntake:
         self.progress: Callable[[Counts], None] = lambda counts: None
         self.seen: Callable[[str, datetime], None] = lambda operation, at: None
         """Told of each that was loaded: which, and when it came."""
+        self.counts = Counts()
+        """Of all payloads that were loaded since the start."""
+        self.payloads: Counter[str] = Counter()
+        """How many were loaded, and refused, since the start."""
         self.paused: Callable[[], bool] = lambda: False
         """While it is so no body is removed for its age: the clock is in doubt."""
         self._worker = WorkerProcess(ahead=workers > 1)
@@ -185,6 +190,8 @@ class PayloadIntake:
         crash_points.reached("intake.after_loaded")
         self._tries.pop(what.source, None)
         self.seen(what.operation, what.at)
+        self.counts.add(counts)
+        self.payloads["loaded"] += 1
         log.info(
             "payload_loaded",
             extra={
@@ -227,6 +234,7 @@ class PayloadIntake:
     async def _refuse(
         self, what: WaitingPayload, started: Started, reason: str, position: int
     ) -> None:
+        self.payloads["refused"] += 1
         log.warning("payload_refused", extra={"payload": what.source, "reason": reason})
         self._tries.pop(what.source, None)
         await self._store.refused(

@@ -132,7 +132,7 @@ class Signals:
     def tell(self, signal: Signal, key: str = "", **fields: object) -> None:
         """Whatever it is, it is counted. With a `key` it is said once an hour for that key, else
         each time. `fields` are what the line and the event have; no secret is among them."""
-        self.counts[signal] += 1
+        self.count(signal)
         if (key and not self._due(signal, key)) or not self._limit[signal].take(
             self._clock.elapsed_s()
         ):
@@ -154,6 +154,10 @@ class Signals:
                 data={name: _plain(value) for name, value in fields.items()},
             )
         )
+
+    def count(self, signal: Signal) -> None:
+        """Of one that was said, and published, by whoever found it."""
+        self.counts[signal] += 1
 
     def _due(self, signal: Signal, key: str) -> bool:
         now, known = self._clock.elapsed_s(), (signal, key)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +11,22 @@ import apsw
 
 from adapter.commands.activity import State
 from adapter.model.ids import milliseconds_of
+from adapter.orders.order import FINAL_STATES, OrderState
 from adapter.store.commands import queries
 from adapter.store.database import Database
 from adapter.store.rows import moment
 
-OLDEST_COMMAND: Final = """
-SELECT min(id) FROM command WHERE state = :state AND state <> 'completed'"""
+OLDEST_COMMANDS: Final = """
+SELECT kind, min(id) FROM (
+    SELECT kind, id FROM command WHERE state = :state AND state <> 'completed'
+    ORDER BY id LIMIT 200)
+GROUP BY kind"""
+COUNT_ORDERS: Final = """
+SELECT count(*) FROM (SELECT 1 FROM service_order WHERE state = :state LIMIT :most)"""
+OLDEST_ORDER: Final = "SELECT min(id) FROM service_order WHERE state = :state"
+COUNT_DEAD: Final = """
+SELECT receiver, count(*) FROM (SELECT receiver FROM delivery WHERE dead LIMIT :most)
+GROUP BY receiver"""
 _MESSAGES: Final = {
     "judge": queries.FIRST_UNTAKEN,
     "take_in": queries.FIRST_TAKING,
@@ -24,11 +35,16 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreGauges:
-    """Since when the oldest command of each state that is not final is there, and the oldest
-    message that is to be judged, or taken in."""
+    """Since when the oldest are there: commands of each state and kind that are open, the kinds
+    among the 200 oldest of a state; orders of each open state; messages that are to be judged, or
+    taken in. How many orders are in each state, and events that a receiver did not take, are
+    counted as far as was asked."""
 
-    oldest_commands: Mapping[str, datetime]
+    oldest_commands: Mapping[tuple[str, str], datetime]
+    oldest_orders: Mapping[str, datetime]
     oldest_messages: Mapping[str, datetime]
+    orders: Mapping[str, int]
+    dead: Mapping[str, int]
     file_bytes: Mapping[str, int]
     folder: Path
 
@@ -37,15 +53,27 @@ class SqliteGauges:
     def __init__(self, store: Database) -> None:
         self._store = store
 
-    async def look(self) -> StoreGauges:
-        return await self._store.query(self._look)
+    async def look(self, *, most: int) -> StoreGauges:
+        """No more than `most` of a kind are counted."""
+        return await self._store.query(partial(self._look, most=most))
 
-    def _look(self, db: apsw.Connection) -> StoreGauges:
-        commands: dict[str, datetime] = {}
-        for state in State:
-            oldest = None if state.final else db.execute(OLDEST_COMMAND, {"state": state}).get
-            if oldest is not None:
-                commands[state.value] = datetime.fromtimestamp(milliseconds_of(oldest) / 1000, UTC)
+    def _look(self, db: apsw.Connection, most: int) -> StoreGauges:
+        commands = {
+            (state.value, kind): _made_at(oldest)
+            for state in State
+            if not state.final
+            for kind, oldest in db.execute(OLDEST_COMMANDS, {"state": state})
+        }
+        open_orders = [each for each in OrderState if each not in FINAL_STATES]
+        orders = {
+            each.value: int(db.execute(COUNT_ORDERS, {"state": each, "most": most}).get)
+            for each in open_orders
+        }
+        oldest_orders = {
+            each.value: _made_at(oldest)
+            for each in open_orders
+            if (oldest := db.execute(OLDEST_ORDER, {"state": each}).get) is not None
+        }
         messages = {
             step: moment(at)
             for step, query in _MESSAGES.items()
@@ -55,7 +83,15 @@ class SqliteGauges:
         files = sorted(path.parent.glob(f"{path.stem}*"))
         return StoreGauges(
             oldest_commands=commands,
+            oldest_orders=oldest_orders,
             oldest_messages=messages,
+            orders=orders,
+            dead=dict(db.execute(COUNT_DEAD, {"most": most})),
             file_bytes={each.name: each.stat().st_size for each in files if each.is_file()},
             folder=path.parent,
         )
+
+
+def _made_at(id_: str) -> datetime:
+    """When a sortable id was made."""
+    return datetime.fromtimestamp(milliseconds_of(id_) / 1000, UTC)

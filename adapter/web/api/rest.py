@@ -6,6 +6,7 @@ import logging
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final
 
@@ -88,6 +89,8 @@ class Rest(Server):
         }
         self._failures = RateLimit(self.settings.failures_per_minute)
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
+        self.answered: Counter[tuple[str, str]] = Counter()
+        """Requests by method and route, and by status."""
         self.metrics: Callable[[], Awaitable[bytes]] | None = None
         """What the gateway measures of itself; None: it is not served."""
 
@@ -124,6 +127,7 @@ class Rest(Server):
             name = f"{request.method} {route}" if route else "unknown"  # a stranger's words
             self._api.gateway.upkeep.durations.add(Measure.REQUEST, name, took)
         self.counts[f"status_{response.status}"] += 1
+        self.answered[name, str(response.status)] += 1
         return response
 
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -229,7 +233,7 @@ class Rest(Server):
         key = self._api.keys.holder(request.headers.get("Authorization"), now=self._clock.now())
         if key is not None:
             request[_KEY] = key
-        _let_in((Role.METRICS, Role.ADMIN), key)
+        _let_in(tuple(Role), key)
         if self.metrics is None:
             raise web.HTTPNotFound
         headers = {**HEADERS, "Content-Type": METRICS_TYPE}

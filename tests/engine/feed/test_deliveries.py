@@ -129,6 +129,8 @@ async def test_after_72_hours_an_event_is_a_dead_letter_and_those_behind_it_go_o
         assert len(await site.open(dead=True)) == 1
         tries = sum(each.event["id"] == "poison" for each in system.posts)
         assert 30 < tries < 200
+        counts = site.loop().counts
+        assert (counts["failed"], counts["given_up"]) == (tries, 1)
         bad.clear()
         assert await site.loop().resume(by="ann") == 1
         await site.work()
