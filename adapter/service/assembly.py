@@ -54,7 +54,14 @@ from adapter.headend.subscriptions import SubscriptionClient
 from adapter.service.orders_file import load_rules
 from adapter.service.payloads import PayloadServices, taking
 from adapter.service.settings import IntakeSettings, RetentionSettings, SubscriptionSettings
-from adapter.service.upkeep import HeadEndWatch, corrections, kept_days, todo_sources, upkeep
+from adapter.service.upkeep import (
+    HeadEndWatch,
+    corrections,
+    doubts,
+    kept_days,
+    todo_sources,
+    upkeep,
+)
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.feed import SqliteFeed
@@ -298,6 +305,8 @@ def assemble(
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )
+
+    keeping.doubts += doubts(kept_subscriptions, feed.deliveries)
 
     def published() -> None:
         feed.saved()

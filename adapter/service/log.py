@@ -40,9 +40,20 @@ def _clean(name: str, value: object) -> object:
     return redact(str(value))
 
 
+_WHOSE: Final = ("command", "communication", "order", "trace")
+"""By what all lines of one thing are found; they come first."""
+_COMMUNICATION: Final = re.compile(r"([0-9a-z]{26})-\d+")
+
+
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    for name, value in vars(record).items():
-        if name not in _STANDARD:
+    given = vars(record)
+    whose = {name: given[name] for name in _WHOSE if given.get(name)}
+    if "command" not in whose and (
+        found := _COMMUNICATION.fullmatch(str(whose.get("communication", "")))
+    ):
+        whose = {"command": found[1], **whose}
+    for name, value in {**whose, **given}.items():
+        if name not in _STANDARD and (name not in _WHOSE or value):
             yield name, _clean(name, value)
 
 

@@ -113,7 +113,7 @@ class Metrics:
         gateway, upkeep, state = self.gateway, self.gateway.upkeep, self.limits.state()
         counts = self.intake.counts
         return {
-            "call_failures_total": dict(upkeep.durations.call_failures),
+            "call_failures_total": _pairs(upkeep.durations.call_failures),
             "head_end_lost": _one(state.lost),
             "head_end_slow": _one(state.slow),
             "breaker_open": _one(state.breaker_open),
@@ -121,7 +121,7 @@ class Metrics:
             "limits_waiting": _one(state.waiting),
             "limits_concurrency": _one(state.concurrency),
             "limits_paused_seconds": _one(state.paused_for_s),
-            "command_ends_total": gateway.commands.ended,
+            "command_ends_total": _pairs(gateway.commands.ended),
             "payloads_total": _each(self.intake.payloads),
             "values_total": _each({name: getattr(counts, name) for name in _VALUES}),
             "device_events_total": _each(gateway.events.counts_taken),
@@ -131,7 +131,7 @@ class Metrics:
             "signals_total": _each({s.value: n for s, n in upkeep.signals.counts.items()}),
             "switch_holds": _each({hold.reason.value: 1 for hold in upkeep.holds.all()}),
             "clock_off_seconds": _one(upkeep.clock_watch.off_by_s()),
-            "rest_requests_total": self.rest.answered,
+            "rest_requests_total": _pairs(self.rest.answered),
             "rest_counts_total": _each(self.rest.counts),
             "rest_connections": _one(self.rest.open_connections),
             "build": {(__version__,): 1},
@@ -234,6 +234,10 @@ def _one(value: float) -> Found:
 
 def _each(values: Mapping[str, float]) -> Found:
     return {(word,): value for word, value in values.items()}
+
+
+def _pairs(values: Mapping[tuple[str, str], float]) -> Found:
+    return {(*words,): value for words, value in values.items()}
 
 
 def _ages(since: Mapping[str, datetime], now: datetime) -> dict[Labels, float]:

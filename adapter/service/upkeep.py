@@ -26,6 +26,7 @@ from adapter.engine.upkeep.todo_kinds import (
     of_silence,
     of_subscription,
 )
+from adapter.engine.upkeep.upkeep import Doubt
 from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.headend.limits import HeadEndNews, Limits
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
@@ -153,6 +154,21 @@ class HeadEndWatch:
         """The worst alone: the others follow from it."""
         wrong = next((news for news in _WRONG if news in self._since), None)
         return [] if wrong is None else [of_head_end(wrong, _WRONG[wrong], self._since[wrong])]
+
+
+def doubts(subscriptions: Subscriptions, deliveries: EventDeliveries) -> list[Doubt]:
+    """What readiness says of who sends nothing, and who takes nothing."""
+
+    async def silent() -> str:
+        found = of_silence(await subscriptions.silence())
+        return "" if found is None else found.text
+
+    async def undelivered() -> str:
+        behind = (each for each in deliveries.all() if each.state.stopped or each.state.alarm)
+        names = ", ".join(each.name for each in behind)
+        return f"events do not reach {names}" if names else ""
+
+    return [silent, undelivered]
 
 
 def todo_sources(

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from adapter.engine.commands.log_fields import whose
+from adapter.model.ids import CommunicationId, OrderId
 from adapter.model.redaction import redact
 from adapter.model.secret import Secret
 from adapter.service.log import start_logging
 from adapter.service.settings import LogFormat, LogLevel, LogSettings
+from tests.builders import a_command, a_request
 
 
 class Terminal(StringIO):
@@ -31,6 +34,38 @@ def test_a_line_is_an_event_name_with_its_fields() -> None:
     assert (line["command"], line["tries"], line["level"]) == ("c1", 2, "info")
     assert line["logger"] == "adapter.x"
     assert line["at"].endswith("Z")
+
+
+COMMAND = "01m8qp265brnhmy7r3cvjz2h5h"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"reason": "x", "communication": f"{COMMAND}-2"}, ["command", "communication", "reason"]),
+        ({"trace": "t", "order": "o", "command": COMMAND}, ["command", "order", "trace"]),
+        ({"communication": None, "order": "", "count": 1}, ["count"]),
+        ({"communication": "no address of ours"}, ["communication"]),
+    ],
+)
+def test_by_what_a_line_is_found_comes_first_and_a_communication_names_its_command(
+    given: dict[str, object], found: list[str]
+) -> None:
+    stream = StringIO()
+    start_logging(stream=stream)
+    logging.getLogger("adapter.x").info("said", extra=given)
+    (line,) = lines(stream)
+    assert list(line)[4:] == found
+    assert line.get("command", COMMAND) == COMMAND
+
+
+def test_a_line_about_a_command_has_its_order_as_well() -> None:
+    command = a_command(request=a_request(order=OrderId("o1")))
+    assert whose(command, CommunicationId(f"{command.id}-1")) == {
+        "command": command.id,
+        "communication": f"{command.id}-1",
+        "order": "o1",
+    }
 
 
 def test_on_a_terminal_lines_are_for_people() -> None:

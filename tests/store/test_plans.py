@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -17,6 +18,7 @@ from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
 from adapter.store.rows import moment
 from adapter.store.transaction import Many, Transaction
+from adapter.store.upkeep import gauges
 from tests.support import for_every
 
 _ROWS = 50_000
@@ -184,6 +186,14 @@ def test_looking_for_what_is_due_costs_little_however_much_waits(grown: apsw.Con
     assert _steps(grown, lambda: reading.unread(grown, 100, nothing_due)) < 60
     wanted = Filter(open_only=True, limit=10, before=CommandId("c000000000"))
     assert _steps(grown, lambda: reading.list_commands(grown, wanted)) < 20
+
+
+def test_a_scrape_reads_little_however_many_commands_there_are(grown: apsw.Connection) -> None:
+    for state in State:
+        ask = partial(grown.execute, gauges.OLDEST_COMMANDS, {"state": state})
+        assert _steps(grown, lambda ask=ask: ask().fetchall()) < 60, state  # type: ignore[misc]
+    for text in (gauges.COUNT_ORDERS, gauges.OLDEST_ORDER):
+        assert "order_state" in " ".join(_plan(grown, text))
 
 
 def test_claiming_reads_no_more_than_it_takes(grown: apsw.Connection) -> None:

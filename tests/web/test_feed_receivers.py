@@ -66,6 +66,17 @@ async def test_what_is_not_taken_is_listed_and_posted_again_when_people_say_so()
         assert {"DeliveriesRetried", "EventsReplayed"} <= actions
 
 
+async def test_readiness_says_that_a_receiver_takes_no_events() -> None:
+    async with with_receivers() as (rig, system):
+        system.answer = lambda posted: 410
+        made = a_publication("a", type="openway.order.completed")
+        await rig.store.save([Change(publications=(made,))])
+        assert (await rig.ask("GET", "//readyz", by=None))["status"] == "ready"
+        await work(rig)
+        told = await rig.ask("GET", "//readyz", by=None)
+        assert (told["status"], told["warnings"]) == ("degraded", ["events do not reach cis"])
+
+
 async def test_a_command_may_name_an_address_that_is_allowed_and_no_other() -> None:
     async with with_receivers() as (rig, system):
         body = {"kind": CommandKind.LOAD_CHECK.value, "devices": ["M1"]}

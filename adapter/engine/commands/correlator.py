@@ -454,7 +454,8 @@ class Correlator:
             await self._close(row, quarantined, str(error), status=status, found=found)
         except Conflict as error:
             # The communication moved while this was judged: judge again against what it is now.
-            log.info("callback_moved", extra={"inbox": row.id, "reason": str(error)})
+            words = {"inbox": row.id, "communication": found.communication.id, "reason": str(error)}
+            log.info("callback_moved", extra=words)
 
     async def _alarm(self, rows: Sequence[InboxRow]) -> None:
         """A request is stored before it leaves, and only we sign addresses: another store has sent
@@ -467,7 +468,12 @@ class Correlator:
             f"message {row.id} came at the address of {row.communication}, which we signed and the "
             "store does not know: the store is an older copy, or another one has its key"
         )
-        words = {"inbox": row.id, "others": others, "reason": text}
+        words = {
+            "inbox": row.id,
+            "communication": row.communication,
+            "others": others,
+            "reason": text,
+        }
         log.critical("callback_of_unknown_communication", extra=words)
         if self._holds.of(HoldReason.OLDER_STORE) is None:
             hold = Hold(reason=HoldReason.OLDER_STORE, since=self._clock.now(), text=text)
@@ -522,7 +528,8 @@ class Correlator:
                     detail={"reason": reason},
                 ),
             )
-            log.warning("message_quarantined", extra={"inbox": row.id, "reason": reason})
+            words = {"inbox": row.id, "communication": row.communication, "reason": reason}
+            log.warning("message_quarantined", extra=words)
             say_quarantined(self._signals, row.operation, reason, row.remote)
         await self._store.save([Change(inbox=(done,), audit=audit)])
 

@@ -46,6 +46,7 @@ from adapter.commands.steps import call_of
 from adapter.engine import crash_points
 from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
 from adapter.engine.commands.at_once import AtOnce
+from adapter.engine.commands.log_fields import whose
 from adapter.engine.commands.ports import (
     Clock,
     Debit,
@@ -292,7 +293,7 @@ class Dispatcher:
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
             log.info(
-                "dispatch_held", extra={"communication": communication.id, "reason": error.code}
+                "dispatch_held", extra={**whose(command, communication.id), "reason": error.code}
             )
             return False
         crash_points.reached("send.before")
@@ -404,7 +405,7 @@ class Dispatcher:
         except StoreFailed:
             raise
         except Exception as error:  # of a site's own registry: nothing has left yet
-            log.exception("last_look_failed", extra={"communication": communication.id})
+            log.exception("last_look_failed", extra=whose(command, communication.id))
             reason = f"it could not be looked at before it left: {type(error).__name__}"
             return SendFailed(communication=communication.id, detail=reason)
         if self._holds.barred():
@@ -426,7 +427,7 @@ class Dispatcher:
         except OutcomeUnknown as error:
             return SendUnclear(communication=communication.id, detail=str(error))
         except Exception as error:  # none of those that a place promises: who knows what has left
-            log.exception("send_failed_unexpectedly", extra={"communication": communication.id})
+            log.exception("send_failed_unexpectedly", extra=whose(command, communication.id))
             return SendUnclear(
                 communication=communication.id, detail=f"unexpected {type(error).__name__}"
             )

@@ -18,6 +18,7 @@ from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.awaited import Awaited, AwaitedRead, Progress, Sought, sought
 from adapter.engine.commands.completer import Completer
+from adapter.engine.commands.log_fields import whose
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.commands.validation import Validation
@@ -148,7 +149,7 @@ class Monitor:
             if activity.next_completion is not None:
                 # The registry moved under the completion event: look at it afresh.
                 self._hinted.add(command.id)
-            log.info("attention_moot", extra={"command": command.id, "reason": str(error)})
+            log.info("attention_moot", extra={**whose(command), "reason": str(error)})
 
     def _rests(self, command: Command) -> bool:
         """Whether only the time would move it, a switch order, and the time is not known: one

@@ -122,7 +122,8 @@ class Deliveries:
     async def _try_again(self, out: OutgoingMessage, error: Exception) -> None:
         message, tried = out.message, out.attempts + 1
         log.warning(
-            "field_message_failed", extra={"field_message": message.id, "error": repr(error)}
+            "field_message_failed",
+            extra={"order": message.order, "field_message": message.id, "error": repr(error)},
         )
         if tried >= self._rules.message_tries:
             await self._undelivered(message, f"{tried} tries: {type(error).__name__}: {error}")
@@ -152,7 +153,8 @@ class Deliveries:
         try:
             await self._act(message.order, step)
         except Conflict as error:  # the visit has moved on meanwhile
-            log.info("visit_moved_on", extra={"child": message.activity, "reason": str(error)})
+            words = {"order": message.order, "child": message.activity, "reason": str(error)}
+            log.info("visit_moved_on", extra=words)
 
     async def _deliver(self, reply: RequesterReply) -> None:
         crash_points.reached("reply.before_delivery")
@@ -161,12 +163,14 @@ class Deliveries:
         except StoreFailed:
             raise
         except ReplyRefused as error:
-            log.warning("reply_refused", extra={"reply": reply.id, "error": str(error)})
+            words = {"order": reply.order, "reply": reply.id, "error": str(error)}
+            log.warning("reply_refused", extra=words)
             refused = DeliveryRefused(error=str(error)[:500])
             await self._store.settle_reply(step_reply(reply, refused, now=self._clock.now()))
             return
         except Exception as error:  # the requester's system is somebody else's
-            log.warning("reply_failed", extra={"reply": reply.id, "error": repr(error)})
+            words = {"order": reply.order, "reply": reply.id, "error": repr(error)}
+            log.warning("reply_failed", extra=words)
             event = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
             await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))
             return

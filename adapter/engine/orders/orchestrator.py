@@ -472,7 +472,8 @@ class Orchestrator:
                 elif _unsent(command) or (sent and _at_head_end(command)):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
-                log.info("command_not_called_back", extra={"order": order, "reason": str(error)})
+                words = {"command": command.id, "order": order, "reason": str(error)}
+                log.info("command_not_called_back", extra=words)
 
     async def _stop_commands(self, case: OrderRecord) -> bool:
         """A withdrawn order wants no command of its own to be carried out that may still be called

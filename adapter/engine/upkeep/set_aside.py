@@ -67,6 +67,10 @@ UNENDING: Final = frozenset({RowKind.SUBSCRIPTION})
 """What is done again and again for ever: there is nothing that could be discarded."""
 
 
+_FOUND_BY: Final = frozenset({RowKind.COMMAND, RowKind.COMMUNICATION, RowKind.ORDER})
+"""Rows that are fields of log lines by their own name."""
+
+
 class FailedState(StrEnum):
     WAITING = "waiting"
     """It is tried again at `due`."""
@@ -204,7 +208,7 @@ class SetAside:
         if key in dues and self._store is not None:
             await self._store.forget(kind, key)
             dues.pop(key, None)
-            log.info("row_went_through", extra={"kind": kind, "row": key})
+            log.info("row_went_through", extra={**_whose(kind, key), "kind": kind, "row": key})
 
     async def fail(self, kind: RowKind, row: object, error: Exception) -> None:
         """Note that a row failed. Raises `error` where there is no store to note it in."""
@@ -227,7 +231,7 @@ class SetAside:
         if failed.state is FailedState.SET_ASIDE:
             self.given_up(failed)
         else:
-            log.warning("row_failed", extra=words, exc_info=error)
+            log.warning("row_failed", extra={**_whose(kind, failed.row), **words}, exc_info=error)
 
     def held(self, kind: RowKind, row: object) -> bool:
         """Whether a row is set aside, discarded, or waits for its next try."""
@@ -301,3 +305,8 @@ class SetAside:
         assert self._store is not None
         assert self._now is not None
         return found, self._store, self._now()
+
+
+def _whose(kind: RowKind, row: str) -> dict[str, str]:
+    """By what a log line about the row is found."""
+    return {kind.value: row} if kind in _FOUND_BY else {}

@@ -16,6 +16,7 @@ from typing import Final
 
 from adapter.commands.activity import Command, State
 from adapter.commands.effects import Severity
+from adapter.engine.commands.log_fields import whose
 from adapter.engine.commands.ports import Change, Clock, Publication, Store
 from adapter.engine.upkeep.set_aside import FailedRow
 from adapter.model.ids import EventId
@@ -187,7 +188,7 @@ def say_command_waits(signals: Signals, command: Command) -> None:
     signals.tell(
         Signal.NEEDS_PERSON if needs else Signal.COMMAND_WAITS,
         f"{command.id} {activity.waits_since.isoformat()}",
-        command=command.id,
+        **whose(command),
         kind=command.request.kind,
         state=activity.state,
         reason=activity.reason,

@@ -16,6 +16,9 @@ from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.witness import Witness
 from adapter.errors import StoreFailed
 
+Doubt = Callable[[], Awaitable[str]]
+"""Asked what is wrong now; empty: nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -61,8 +64,7 @@ class Upkeep:
         self.signals = signals
         self.durations = durations
         self.loop_lag = LoopLag()
-        self.doubts: list[Callable[[], Awaitable[str]]] = []
-        """Each is asked what is wrong now; empty: nothing."""
+        self.doubts: list[Doubt] = []
         self.leaving = False
         """Set when the process is about to stop: who balances loads takes it away first."""
         self.witness = witness
