@@ -114,7 +114,7 @@ METRICS: Final[Mapping[str, MetricRow]] = MappingProxyType({
     "store_bytes":                    _row(G, "size of the files of the store", file=_ANY),
     "disk_free_bytes":                _row(G, "free on the disk of the store"),
     "loop_lag_seconds":               _row(G, "how late the event loop was last"),
-    "loop_lag_longest_seconds":       _row(G, "how late it was at the most since the last scrape"),
+    "loop_lag_longest_seconds":       _row(G, "how late it was at the most in the last minute or two"),
 })
 # fmt: on
 """In the order in which the docs have them; `openway tables metrics` prints it. Beside them are

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -138,6 +139,17 @@ def test_each_alert_has_a_test_of_its_own() -> None:
 def test_the_rules_are_rules() -> None:
     assert f"{len(alerts())} rules found" in promtool("check", "rules", RULES)
     promtool("check", "config", "--syntax-only", "prometheus.yml")
+
+
+def test_what_a_panel_asks_is_promql(tmp_path: Path) -> None:
+    asked = [target["expr"] for panel in panels() for target in panel["targets"]]
+    rules = [
+        {"record": f"panel:{number}", "expr": expr.replace("$__rate_interval", "1m")}
+        for number, expr in enumerate(asked)
+    ]
+    file = tmp_path / "panels.yml"  # what is JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    assert f"{len(asked)} rules found" in promtool("check", "rules", file)
 
 
 def test_each_alert_fires_and_ends() -> None:

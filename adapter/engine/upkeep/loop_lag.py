@@ -4,6 +4,8 @@ import asyncio
 from typing import Final
 
 _EVERY_S: Final = 0.5
+_LOOKS: Final = 120
+"""Of a minute."""
 
 
 class LoopLag:
@@ -11,7 +13,9 @@ class LoopLag:
 
     def __init__(self) -> None:
         self.last_s = 0.0
-        self._longest_s = 0.0
+        self._longest_s = [0.0, 0.0]
+        """In this minute, and in the one before."""
+        self._looks = 0
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,11 +30,13 @@ class LoopLag:
             self._timer = None
 
     def longest(self) -> float:
-        """In seconds, since this was asked last."""
-        longest, self._longest_s = self._longest_s, 0.0
-        return longest
+        """In seconds, in the last minute or two: whoever asks, and however often."""
+        return max(self._longest_s)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self.last_s = max(loop.time() - self._due_s, 0.0)
-        self._longest_s = max(self._longest_s, self.last_s)
+        self._looks += 1
+        if self._looks % _LOOKS == 0:
+            self._longest_s = [0.0, self._longest_s[0]]
+        self._longest_s[0] = max(self._longest_s[0], self.last_s)
         self.start()
