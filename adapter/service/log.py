@@ -52,8 +52,9 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
         found := _COMMUNICATION.fullmatch(str(whose.get("communication", "")))
     ):
         whose = {"command": found[1], **whose}
-    for name, value in {**whose, **given}.items():
-        if name not in _STANDARD and (name not in _WHOSE or value):
+    others = ((name, value) for name, value in given.items() if name not in _WHOSE)
+    for name, value in (*whose.items(), *others):
+        if name not in _STANDARD:
             yield name, _clean(name, value)
 
 
