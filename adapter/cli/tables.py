@@ -358,6 +358,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "publications": _of_commands("What is in the feed", "publications"),
         "signals": _of_commands("What is said, once when it matters", "signals", code_first=False),
         "metrics": _of_commands("What is measured", "metrics"),
+        "spans": _of_commands("Spans of a trace", "spans"),
         "commands": commands,
         "routes": _of_rest("Routes of the REST interface", "routes"),
         "roles": _of_rest("Roles of a key", "roles"),

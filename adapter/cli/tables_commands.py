@@ -180,6 +180,19 @@ def signals() -> Lines:
     )
 
 
+def spans() -> Lines:
+    """The spans of a trace."""
+    from adapter.engine.tracing import SPANS
+
+    return (
+        ("span", "what is done in it", "part of", "attributes `openway.`"),
+        *(
+            (name.value, what, parent, " ".join(f"`{each}`" for each in attributes.split()))
+            for name, (parent, what, attributes) in SPANS.items()
+        ),
+    )
+
+
 def _or(names: Iterable[str]) -> str:
     *some, last = names
     return f"{', '.join(some)} or {last}"

@@ -301,6 +301,8 @@ class Communication(Struct, frozen=True, kw_only=True, gc=False):
     attempt: int = 1
     superseded: bool = False
     """A later attempt has taken its place; its late answers are kept and ignored."""
+    trace: str = ""
+    """The traceparent of what sent it; empty: it is not traced."""
 
 
 class CompletionState(StrEnum):
@@ -346,7 +348,8 @@ class Activity(Struct, frozen=True, kw_only=True, gc=False):
 
     `service_point` is whose supply a connect or disconnect is about: a meter that stands elsewhere
     by then is not switched for it. None where nobody knew it. `waits_since` is since when a person
-    is asked for something, while one is.
+    is asked for something, while one is. `trace` is the traceparent of its submission; empty: it is
+    not traced.
     """
 
     id: CommandId
@@ -375,6 +378,7 @@ class Activity(Struct, frozen=True, kw_only=True, gc=False):
     waits_since: datetime | None = None
     late: int = 0
     finished_at: datetime | None = None
+    trace: str = ""
 
     @property
     def next_completion(self) -> CompletionEvent | None:

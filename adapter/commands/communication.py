@@ -177,8 +177,8 @@ def _apply(
     if communication.state.final:
         return _too_late(communication, event)
     match event:
-        case Dispatched():
-            return _sending(communication, now, policy)
+        case Dispatched(trace=trace):
+            return _sending(communication, trace, now, policy)
         case TokenReceived(token=token):
             return _take_token(communication, token, now, policy)
         case OutcomeReceived(outcome=outcome):
@@ -217,9 +217,11 @@ def _stay(communication: Communication) -> Moved:
     return communication.state, communication
 
 
-def _sending(communication: Communication, now: datetime, policy: Policy) -> Moved:
+def _sending(communication: Communication, trace: str, now: datetime, policy: Policy) -> Moved:
     wake = after(now, policy.send_s)
-    return S.SENDING, replace(communication, work=Work.NONE, wake=wake, sent_at=now, failure=None)
+    return S.SENDING, replace(
+        communication, work=Work.NONE, wake=wake, sent_at=now, failure=None, trace=trace
+    )
 
 
 def _too_late(

@@ -15,9 +15,11 @@ from adapter.model.ids import CommunicationId, EndpointId, EventId, RequestToken
 
 
 class Dispatched(Struct, frozen=True, kw_only=True, gc=False):
-    """The intent to send is about to be committed; the first byte leaves after that."""
+    """The intent to send is about to be committed; the first byte leaves after that. `trace` is
+    the traceparent of what sends it; empty: it is not traced."""
 
     communication: CommunicationId
+    trace: str = ""
 
 
 class TokenReceived(Struct, frozen=True, kw_only=True, gc=False):

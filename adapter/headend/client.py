@@ -31,6 +31,7 @@ from tenacity import (
 
 from adapter.commands.calls import Answer, Call
 from adapter.commands.flows import Operation, Priority
+from adapter.engine.tracing import SpanName, TraceSpan, current, span
 from adapter.errors import (
     ContractViolation,
     GatewayError,
@@ -180,20 +181,27 @@ class HeadEndClient:
                 priority,
                 wait_s=min(timeouts.admission_s, timeouts.total_s),
             )
-        with admission, admission.judged():
-            return await self._exchange(call, deadline)
+        operation, endpoints = call.operation, len(call.endpoints)
+        with (
+            admission,
+            admission.judged(),
+            span(SpanName.CALL, current(), operation=operation, endpoints=endpoints) as traced,
+        ):
+            answer = await self._exchange(call, deadline, traced)
+            traced.set("outcome", "answered")
+            return answer
 
-    async def _exchange(self, call: Call, deadline: float) -> Answer:
+    async def _exchange(self, call: Call, deadline: float, traced: TraceSpan) -> Answer:
         transport = self._transport
         if transport is None:
             raise NotSent("the head end client is not open")
         encoded = self._encode(call)
         target = self._target(call.operation, encoded)
-        reply = HttpReply()
+        reply, trace = HttpReply(), traced.traceparent if self._settings.traceparent else ""
         error: HeadEndError | None = None
         sent_at, began = self._clock(), time.monotonic()
         try:
-            await self._send(transport, target, encoded.body, deadline, reply)
+            await self._send(transport, target, encoded.body, deadline, reply, trace)
             return await self._judge(call, reply)
         except HeadEndError as raised:
             error = raised
@@ -224,10 +232,11 @@ class HeadEndClient:
         body: bytes,
         deadline: float,
         reply: HttpReply,
+        trace: str,
     ) -> None:
         # The deadline is the transport's alone: a second time-out around it, due at the same
         # instant, would hide whether the request had left.
-        post = partial(transport.post, target, body, deadline=deadline, reply=reply)
+        post = partial(transport.post, target, body, deadline=deadline, reply=reply, trace=trace)
         try:
             await post()
         except NotConnected as error:

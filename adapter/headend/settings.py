@@ -211,6 +211,7 @@ class HeadEndSettings:
     generic_faults: Annotated[
         frozenset[str], "faults too general to prove that a switch did not move"
     ] = frozenset({"OperationFault"})
+    traceparent: Annotated[bool, "tell the head end the trace of a call, as an HTTP header"] = False
     believe_bare_4xx: Annotated[bool, "no proxy: a 4xx without fault refuses switch orders too"] = (
         False
     )

@@ -152,14 +152,21 @@ class Transport:
         await self._single.close()
 
     async def post(
-        self, target: RequestTarget, data: bytes, *, deadline: float, reply: HttpReply
+        self,
+        target: RequestTarget,
+        data: bytes,
+        *,
+        deadline: float,
+        reply: HttpReply,
+        trace: str = "",
     ) -> None:
-        """Send `data` and fill `reply`; `deadline` is in the event loop's time.
+        """Send `data` and fill `reply`; `deadline` is in the event loop's time, `trace` is told as
+        the traceparent.
 
         Raises NotConnected or NotSent when no byte has left, OutcomeUnknown for everything after.
         """
         try:
-            await self._exchange(target, data, deadline, reply)
+            await self._exchange(target, data, deadline, reply, trace)
         except Exception as error:
             # Whatever it was, also what nobody foresaw: it is known whether it may have acted.
             if reply.sent:
@@ -167,7 +174,7 @@ class Transport:
             raise _not_sent(error) from error
 
     async def _exchange(
-        self, target: RequestTarget, data: bytes, deadline: float, reply: HttpReply
+        self, target: RequestTarget, data: bytes, deadline: float, reply: HttpReply, trace: str
     ) -> None:
         connector = self._single if target.fresh else self._pooled
         connection = await _connected(connector, target, deadline)
@@ -175,7 +182,7 @@ class Transport:
             protocol = connection.protocol
             assert protocol is not None
             await ready(protocol, deadline)
-            self._send(protocol, target, data, reply)
+            self._send(protocol, target, data, reply, trace)
             with _Patience(protocol, target.timeouts.reply_s, deadline) as patience:
                 await self._receive(protocol, target, patience, reply)
         except BaseException:
@@ -185,17 +192,23 @@ class Transport:
         connection.release()
 
     def _send(
-        self, protocol: ResponseHandler, target: RequestTarget, data: bytes, reply: HttpReply
+        self,
+        protocol: ResponseHandler,
+        target: RequestTarget,
+        data: bytes,
+        reply: HttpReply,
+        trace: str,
     ) -> None:
         cookies = self._cookies.filter_cookies(target.request.url)
         cookie = b""
         if cookies:
-            told = aiohttp.ClientRequest("POST", target.request.url, cookies=cookies)
-            cookie = f"\r\n{hdrs.COOKIE}: {told.headers[hdrs.COOKIE]}".encode()
+            with_them = aiohttp.ClientRequest("POST", target.request.url, cookies=cookies)
+            cookie = f"\r\n{hdrs.COOKIE}: {with_them.headers[hdrs.COOKIE]}".encode()
+        told = f"\r\ntraceparent: {trace}".encode() if trace else b""
         length = b"%d" % len(data)
         assert protocol.transport is not None
         reply.sent = True
-        protocol.transport.write(b"".join((target.head, length, cookie, b"\r\n\r\n", data)))
+        protocol.transport.write(b"".join((target.head, length, cookie, told, b"\r\n\r\n", data)))
 
     async def _receive(
         self,

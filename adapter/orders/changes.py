@@ -42,6 +42,7 @@ FIXED: Final = frozenset(
         "account",
         "callback_url",
         "priority",
+        "trace",
     }
 )
 OWN: Final = frozenset(

@@ -243,6 +243,7 @@ class ServiceOrder(Struct, frozen=True, kw_only=True, gc=False):
     activity's own elements (connectNewDevice, newDevice, noticeReference, read...), by name.
     `passes` counts children since the last retry by people, of which `first_of_retry` is the
     number before the first; `stop` is why the order must end before another child is created.
+    `trace` is the traceparent of its submission; empty: it is not traced.
     """
 
     id: OrderId
@@ -268,6 +269,7 @@ class ServiceOrder(Struct, frozen=True, kw_only=True, gc=False):
     problem: OrderProblem | None = None
     replies: int = 0
     callback_url: str = ""
+    trace: str = ""
     version: int = 0
 
     @property

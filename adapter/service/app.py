@@ -25,6 +25,7 @@ from adapter.engine.feed.ports import Receiver
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.ports import OrderRules, Requester
 from adapter.engine.readings.error_records import ErrorRecords
+from adapter.engine.tracing import trace_with
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew
 from adapter.fieldwork.link import field_work_of
@@ -38,7 +39,7 @@ from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
-from adapter.service.settings import EventSettings, Settings
+from adapter.service.settings import EventSettings, Settings, TracingSettings
 from adapter.service.upkeep import witness_policy
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.rest import Rest
@@ -98,6 +99,26 @@ async def build(
 
 
 @asynccontextmanager
+async def traced(settings: TracingSettings) -> AsyncIterator[None]:
+    """The collector is told of all spans meanwhile, where there is one. Raises SettingsError."""
+    if not settings.endpoint:
+        yield
+        return
+    try:
+        from adapter.service.tracing import OpenTelemetry, provider
+    except ImportError as error:
+        text = "tracing.endpoint: needs the extra: pip install 'openway-gateway[otel]'"
+        raise SettingsError(text) from error
+    made = provider(settings)
+    trace_with(OpenTelemetry(made))
+    try:
+        yield
+    finally:
+        trace_with(None)
+        await asyncio.to_thread(made.shutdown)
+
+
+@asynccontextmanager
 async def over(
     store: SqliteStore,
     settings: Settings,
@@ -113,6 +134,7 @@ async def over(
     listening = bind(settings.listener.host, settings.listener.port, section="listener")
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
+        await stack.enter_async_context(traced(settings.tracing))
         tls = settings.listener.tls is not None
         public = settings.listener.public_url or url_of(listening, tls=tls)
         rules = given.rules or _rules(settings)

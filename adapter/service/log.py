@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from adapter.engine import tracing
 from adapter.model.redaction import MASK, redact
 from adapter.model.texts import visible, visible_json, visible_line
 from adapter.server.rate_limit import RateLimit
@@ -56,6 +57,8 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
     for name, value in (*whose.items(), *others):
         if name not in _STANDARD:
             yield name, _clean(name, value)
+    if trace := tracing.current():
+        yield "trace", trace.split("-")[1]
 
 
 class JsonLines(logging.Formatter):

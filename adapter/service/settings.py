@@ -34,6 +34,7 @@ from adapter.model.bounds import (
     PositiveSeconds,
     Seconds,
     Seed,
+    Share,
     check_bounds,
 )
 from adapter.model.secret import Secret
@@ -294,6 +295,26 @@ class SubscriptionSettings:
             raise SettingsError("system_name: is needed")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Spans of commands and orders, to an OpenTelemetry collector."""
+
+    endpoint: Annotated[
+        str, "URL that spans are posted to, by OTLP over HTTP; empty: nothing is traced"
+    ] = ""
+    sampling: Annotated[
+        Share, "share of the traces begun here that are told; a caller's own trace says it itself"
+    ] = 1.0
+    service_name: Annotated[str, "what the collector calls this gateway"] = "openway-gateway"
+    every_s: Annotated[PositiveSeconds, "between two posts of spans"] = 5.0
+    timeout_s: Annotated[PositiveSeconds, "one post; what is not taken is dropped"] = 10.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.endpoint and (problem := url_problem(self.endpoint)):
+            raise SettingsError(f"endpoint: {problem}")
+
+
 class LogLevel(StrEnum):
     DEBUG = "debug"
     INFO = "info"
@@ -342,6 +363,7 @@ class Settings:
     replies: ReplySettings = field(default_factory=ReplySettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
     def __post_init__(self) -> None:
         _check_url("listener.public_url", self.listener.public_url)

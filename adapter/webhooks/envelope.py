@@ -26,6 +26,7 @@ class _Event(msgspec.Struct):
     subject: Raw
     severity: Raw
     data: Raw
+    traceparent: str = ""
 
 
 class Envelope(NamedTuple):
@@ -47,9 +48,10 @@ def envelope(event: bytes, form: EventForm, source: str = SOURCE) -> Envelope:
     id_ = quote(made.id, safe=":+-_@,").replace(".", "_")
     if form is EventForm.BINARY:
         return Envelope(id_, _headers(made, source), bytes(made.data))
+    trace = b',"traceparent":%b' % _encode(made.traceparent) if made.traceparent else b""
     body = (
         b'{"specversion":"1.0","id":%b,"source":%b,"type":%b,"subject":%b,"time":%b,'
-        b'"datacontenttype":"application/json","severity":%b,"sequence":"%020d","data":%b}'
+        b'"datacontenttype":"application/json","severity":%b,"sequence":"%020d"%b,"data":%b}'
     ) % (
         _encode(made.id),
         _encode(source),
@@ -58,6 +60,7 @@ def envelope(event: bytes, form: EventForm, source: str = SOURCE) -> Envelope:
         made.at,
         made.severity,
         made.seq,
+        trace,
         made.data,
     )
     return Envelope(id_, {"Content-Type": _STRUCTURED}, body)
@@ -74,5 +77,7 @@ def _headers(made: _Event, source: str) -> dict[str, str]:
         "severity": str(msgspec.json.decode(made.severity)),
         "sequence": f"{made.seq:020d}",
     }
+    if made.traceparent:
+        attributes["traceparent"] = made.traceparent
     named = {f"ce-{name}": quote(value, safe=_PLAIN) for name, value in attributes.items()}
     return {"Content-Type": _JSON, **named}

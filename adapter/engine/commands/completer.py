@@ -7,7 +7,7 @@ event, which then changes nothing more (`model/device.py`, `apply_effect`) (I2).
 
 from collections.abc import Sequence
 
-from adapter.commands.activity import Command, CompletionEvent
+from adapter.commands.activity import Command, CompletionEvent, CompletionState
 from adapter.commands.calls import Reading
 from adapter.commands.completion import WorldChange, execute
 from adapter.commands.events import CompletionExecuted, CompletionFailed
@@ -17,6 +17,7 @@ from adapter.engine.commands.apply import Applier, SavedWith
 from adapter.engine.commands.awaited import MANY, sought
 from adapter.engine.commands.ports import Clock, DeviceRegistry
 from adapter.engine.readings.ports import MeasurementStore
+from adapter.engine.tracing import SpanName, span
 from adapter.errors import GatewayError
 from adapter.model.reading import not_regular
 
@@ -33,13 +34,25 @@ class Completer:
     async def execute(self, command: Command, event: CompletionEvent) -> None:
         """Change the world, then say so; what is refused waits in error. Raises Conflict where
         the registry moved under the event."""
+        with span(
+            SpanName.COMPLETION,
+            command.activity.trace,
+            command=command.id,
+            order=command.request.order or "",
+            operation=event.kind,
+            endpoints=len(command.targets),
+        ) as traced:
+            traced.set("outcome", await self._execute(command, event))
+
+    async def _execute(self, command: Command, event: CompletionEvent) -> CompletionState:
+        """What the event is then."""
         try:
             change = await self._change(command, event)
             await self._registry.apply(change.installs, event.id)
         except GatewayError as error:
             failed = CompletionFailed(event=event.id, error=str(error))
             await self._applier.apply(command.id, failed)
-            return
+            return CompletionState.ERROR
         crash_points.reached("completion.before_apply")
         await self._applier.apply(
             command.id,
@@ -47,6 +60,7 @@ class Completer:
             SavedWith(installs=change.installs, measurements=change.measurements),
         )
         crash_points.reached("completion.after_apply")
+        return CompletionState.EXECUTED
 
     async def _change(self, command: Command, event: CompletionEvent) -> WorldChange:
         readings: Sequence[Reading] = ()

@@ -33,6 +33,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
+from adapter.engine.tracing import SpanName, TraceSpan, span
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signals, say_quarantined
 from adapter.errors import Conflict, StoreFailed, WireError
@@ -209,9 +210,10 @@ class Correlator:
             token=status.token,
         )
         along = SavedWith(actor="head-end", received=(judged,))
-        crash_points.reached("callback.before_apply")
-        await self._applier.apply(found.command, event, along)
-        crash_points.reached("callback.after_apply")
+        with _traced(found, received.operation, status):
+            crash_points.reached("callback.before_apply")
+            await self._applier.apply(found.command, event, along)
+            crash_points.reached("callback.after_apply")
         self._messages.callback(found.communication.id, received.operation, received.raw)
         return True
 
@@ -446,9 +448,10 @@ class Correlator:
             token=status.token,
         )
         try:
-            await self._applier.apply(
-                found.command, event, SavedWith(actor="head-end", inbox=(done,))
-            )
+            with _traced(found, row.operation, status):
+                await self._applier.apply(
+                    found.command, event, SavedWith(actor="head-end", inbox=(done,))
+                )
         except TokenTaken as error:
             quarantined = InboxState.QUARANTINED
             await self._close(row, quarantined, str(error), status=status, found=found)
@@ -532,6 +535,18 @@ class Correlator:
             log.warning("message_quarantined", extra=words)
             say_quarantined(self._signals, row.operation, reason, row.remote)
         await self._store.save([Change(inbox=(done,), audit=audit)])
+
+
+def _traced(found: Found, operation: str, status: RequestStatus) -> TraceSpan:
+    """A callback is a part of what sent its communication, however long ago."""
+    return span(
+        SpanName.CALLBACK,
+        found.communication.trace,
+        command=found.command,
+        communication=found.communication.id,
+        operation=operation,
+        outcome=status.state,
+    )
 
 
 def _event_of(verdict: Correlation, found: Found, status: RequestStatus) -> Event | None:

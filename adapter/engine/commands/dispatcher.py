@@ -57,6 +57,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.tracing import SpanName, TraceSpan, span
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import (
@@ -87,6 +88,12 @@ _TOKENS: Final = 10_000
 _OPERATION: Final = {
     Work.STATUS: Operation.REQUEST_STATUS,
     Work.CANCEL: Operation.CANCEL_REQUEST,
+}
+_SPAN: Final = {
+    Work.SEND: SpanName.DISPATCH,
+    Work.STATUS: SpanName.STATUS,
+    Work.RESULT: SpanName.RESULT,
+    Work.CANCEL: SpanName.CANCEL,
 }
 
 
@@ -272,15 +279,30 @@ class Dispatcher:
         if communication.work is not work:
             return True
         current_communication.set(communication.id)
-        if work is Work.SEND:
-            return await self._send(leased, command, communication, place)
-        await self._ask(leased, communication, operation, place)
-        return True
+        sends = work is Work.SEND
+        with span(
+            _SPAN[work],
+            command.activity.trace if sends else communication.trace,
+            command=command.id,
+            communication=communication.id,
+            order=command.request.order or "",
+            operation=operation,
+            endpoints=len(communication.endpoints),
+        ) as traced:
+            if sends:
+                return await self._send(leased, command, communication, place, traced)
+            await self._ask(leased, communication, operation, place, traced)
+            return True
 
     # ------------------------------------------------------------ sending
 
     async def _send(
-        self, leased: Leased, command: Command, communication: Communication, place: Permit
+        self,
+        leased: Leased,
+        command: Command,
+        communication: Communication,
+        place: Permit,
+        traced: TraceSpan,
     ) -> bool:
         if not await self._allowed(leased, command, communication):
             return False
@@ -289,7 +311,8 @@ class Dispatcher:
         debit = self._debit(command, communication)
         along = SavedWith(debit=debit, acquire=_lanes(command, communication))
         try:
-            await self._applier.apply(command.id, Dispatched(communication=communication.id), along)
+            intent = Dispatched(communication=communication.id, trace=traced.traceparent)
+            await self._applier.apply(command.id, intent, along)
         except (OverBudget, Conflict) as error:
             # Over the limit it waits for its lease; moved on, somebody else has it.
             log.info(
@@ -304,6 +327,7 @@ class Dispatcher:
             due = max(command.activity.created_at, command.activity.effective_at)
             self._durations.since(Measure.SUBMIT_TO_SENT, command.request.kind, due)
         event = late or await self._sent(command, communication, call, place)
+        traced.set("outcome", type(event).__name__)
         if isinstance(event, TokenReceived):
             self._note_token(communication.id)
         crash_points.reached("send.after")
@@ -444,7 +468,12 @@ class Dispatcher:
     # ------------------------------------------------------------ asking
 
     async def _ask(
-        self, leased: Leased, communication: Communication, operation: Operation, place: Permit
+        self,
+        leased: Leased,
+        communication: Communication,
+        operation: Operation,
+        place: Permit,
+        traced: TraceSpan,
     ) -> None:
         call = Call(
             operation=operation, token=communication.token, endpoints=communication.endpoints
@@ -468,6 +497,7 @@ class Dispatcher:
             )
         else:
             event = _answered(communication, answer)
+        traced.set("outcome", type(event).__name__)
         if isinstance(event, OutcomeReceived):
             began = self._tokens.pop(communication.id, None)
             if began is not None:

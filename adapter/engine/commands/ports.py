@@ -102,14 +102,16 @@ class AuditNote(Struct, frozen=True, kw_only=True, gc=False):
     detail: Mapping[str, object] = {}
 
 
-class Publication(Struct, frozen=True, kw_only=True, gc=False):
-    """One event for the outside. `id` is fixed: the receiver keys on it (I2)."""
+class Publication(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One event for the outside. `id` is fixed: the receiver keys on it (I2). `traceparent` is the
+    trace that it is told of, where there is one."""
 
     id: EventId
     type: str
     subject: str
     severity: Severity
     data: Mapping[str, object]
+    traceparent: str = ""
 
 
 class Spooled(Struct, frozen=True, kw_only=True, gc=False):

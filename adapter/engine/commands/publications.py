@@ -41,6 +41,7 @@ def publications(
             subject=command.id,
             severity=effect.severity,
             data=_data(command, effect, rows),
+            traceparent=command.activity.trace,
         )
         for effect in effects
         if isinstance(effect, Publish)

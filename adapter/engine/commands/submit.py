@@ -28,6 +28,7 @@ from adapter.engine.commands.ports import (
 from adapter.engine.commands.publications import publications
 from adapter.engine.commands.validation import Facts, Surveyed, Validation
 from adapter.engine.sortable_ids import SortableIds
+from adapter.engine.tracing import SpanName, TraceSpan, span
 from adapter.errors import Conflict
 from adapter.model.ids import CommandId, DeviceId, ServicePointId
 from adapter.model.values import replace
@@ -59,17 +60,25 @@ class Submitter:
     async def submit(self, request: CommandRequest, *, actor: str) -> CommandId:
         """The command of the request. Raises InvalidRequest, UnknownDevice and Conflict; see
         `Commands.submit`."""
+        with span(SpanName.SUBMIT, None, kind=request.kind, order=request.order or "") as traced:
+            made = await self._submit(request, actor, traced)
+            traced.set("command", made)
+            return made
+
+    async def _submit(self, request: CommandRequest, actor: str, traced: TraceSpan) -> CommandId:
         now = self._clock.now()
         content = _fingerprint(request)
         if (known := await self._known(request, content)) is not None:
             return known
         check_request(request, now=now)
-        command, surveyed = await self._draft(request)
+        command, surveyed = await self._draft(request, traced.traceparent)
+        traced.set("endpoints", len(command.targets))
         submission, mine = await self._first(command, content, actor, surveyed)
         for _ in range(_SUBMIT_TRIES):
             (result,) = await self._store.submit([submission])
             match result:
                 case Accepted(id=made, repeated=repeated):
+                    traced.set("outcome", submission.command.activity.state)
                     if not repeated:
                         self._at_once.carry(submission.command, mine)
                     return made
@@ -109,7 +118,7 @@ class Submitter:
             raise _key_conflict(known)
         return known
 
-    async def _draft(self, request: CommandRequest) -> tuple[Command, Surveyed]:
+    async def _draft(self, request: CommandRequest, trace: str) -> tuple[Command, Surveyed]:
         if not self._ids.known:
             newest = await self._store.list(Filter(limit=1))
             self._ids.after(*newest.ids)
@@ -127,6 +136,7 @@ class Submitter:
             expires_at=request.expires_at or after(effective, policy.expires_s),
             service_point=_place(request, surveyed),
             switch_before=surveyed.switch,
+            trace=trace,
         )
         return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
 

@@ -52,6 +52,7 @@ from adapter.engine.orders.unit_of_work_order import (
     take_netting,
     withdraw_order,
 )
+from adapter.engine.tracing import SpanName, span
 from adapter.engine.upkeep.clock_correction import CorrectionStore, accepted_by
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import Conflict, InvalidRequest, NotFound
@@ -268,17 +269,25 @@ class Orchestrator:
             return
         for _ in range(_ROUNDS):
             found = await self._load(order) if look is None else await self._opened(look)
-            submitted = await self._hand_out(found)
-            if await self._stop_commands(found.case) or submitted is not None:
-                found = await self._load(order, submitted=submitted or {})
-            work = await self.apply(order, await self._look(found.case), loaded=found)
-            await self._call_back_overtaken(work)
-            blocked = work.blocked_by is not None and work.case.blocked_by is None
-            more = work.stale or submitted is not None or work.unsubmitted or blocked
-            if work.settled or not more:
+            asked = found.case.order
+            with span(SpanName.ORDER_PASS, asked.trace, order=order, kind=asked.kind) as traced:
+                work, more = await self._pass(order, found)
+                traced.set("outcome", work.order.state.name.lower())
+            if not more:
                 return
             look = work.saved
         log.error("order_keeps_moving", extra={"order": order})
+
+    async def _pass(self, order: OrderId, found: _OpenOrder) -> tuple[UnitOfWork, bool]:
+        """One look at it, and whether it needs another at once."""
+        submitted = await self._hand_out(found)
+        if await self._stop_commands(found.case) or submitted is not None:
+            found = await self._load(order, submitted=submitted or {})
+        work = await self.apply(order, await self._look(found.case), loaded=found)
+        await self._call_back_overtaken(work)
+        blocked = work.blocked_by is not None and work.case.blocked_by is None
+        more = work.stale or submitted is not None or work.unsubmitted or blocked
+        return work, more and not work.settled
 
     async def _told(self, order: OrderId, change: Change) -> None:
         async with self.working(order):

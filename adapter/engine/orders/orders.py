@@ -7,6 +7,7 @@ from typing import Final
 
 from adapter.commands.activity import Command
 from adapter.commands.clocks import ClockError
+from adapter.engine import tracing
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
@@ -41,6 +42,7 @@ from adapter.engine.registry.ports import looks_like
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Once, Runner
 from adapter.engine.sortable_ids import SortableIds
+from adapter.engine.tracing import SpanName, span
 from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signal, Signals
@@ -179,6 +181,13 @@ class Orders:
         Raises InvalidRequest; Conflict for a known reference with another content. What the world
         forbids is stored all the same, in Validation Error, and answered.
         """
+        with span(SpanName.SUBMIT, None, kind=request.kind) as traced:
+            order = await self._submit(request, actor)
+            traced.set("order", order.id)
+            traced.set("outcome", order.state.name.lower())
+            return order
+
+    async def _submit(self, request: OrderRequest, actor: str) -> ServiceOrder:
         await self._number()
         check_elements(request.fields, self.rules.configuration.elements)
         new = self._new(request, actor)
@@ -233,6 +242,7 @@ class Orders:
             priority=request.priority,
             fields=dict(request.fields),
             callback_url=request.callback_url,
+            trace=tracing.current(),
         )
 
     async def plan(self, request: OrderRequest) -> OrderPlan:

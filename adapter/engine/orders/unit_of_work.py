@@ -376,6 +376,7 @@ class UnitOfWork:
                     "callback_url": self.order.callback_url or None,
                     "details": reply.details,
                 },
+                traceparent=self.order.trace,
             )
         )
 
@@ -441,6 +442,7 @@ class UnitOfWork:
                     "installed": what.get("installed"),
                     "install_status": what.get("install_status"),
                 },
+                traceparent=self.order.trace,
             )
         )
 
@@ -464,6 +466,7 @@ class UnitOfWork:
                     "problem": problem.code if problem is not None else None,
                     "callback_url": order.callback_url or None,
                 },
+                traceparent=order.trace,
             )
         )
 

@@ -19,7 +19,8 @@ from adapter.web.api.orders import StateName
 
 class CloudEventOut(Struct, kw_only=True):
     """CloudEvents 1.0 as a receiver gets it. `id` is fixed: one that comes twice is one event.
-    `sequence` is its place in the feed, with zeros before it."""
+    `sequence` is its place in the feed, with zeros before it; `traceparent` the trace that it is
+    told of, where it is traced."""
 
     specversion: str
     id: str
@@ -31,6 +32,7 @@ class CloudEventOut(Struct, kw_only=True):
     severity: Severity
     sequence: str
     data: Mapping[str, Json]
+    traceparent: str | None = None
 
 
 class EndpointOutcomeOut(Struct, kw_only=True):

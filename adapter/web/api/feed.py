@@ -52,7 +52,8 @@ _LONGEST_STREAM_S: Final = 3_600.0
 
 class EventOut(Struct, kw_only=True):
     """One event. `seq` is its place in the feed, `id` is fixed: the same event has the same one
-    whichever way it comes. `subject` is the command, order, device or other thing it is about."""
+    whichever way it comes. `subject` is the command, order, device or other thing it is about,
+    `traceparent` the trace that it is told of, where it is traced."""
 
     seq: int
     at: datetime
@@ -61,6 +62,7 @@ class EventOut(Struct, kw_only=True):
     subject: str
     severity: Severity
     data: Mapping[str, Json]
+    traceparent: str | None = None
 
 
 class EventPageOut(Struct, kw_only=True):

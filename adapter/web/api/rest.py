@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp_sse import sse_response
 
-from adapter.engine import crash_points
+from adapter.engine import crash_points, tracing
 from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock
 from adapter.engine.feed.feed import cursor_of
@@ -208,7 +208,8 @@ class Rest(Server):
                 body=await self._body(route, request),
                 now=now,
             )
-            answered = await route.call(self._api, asked)
+            with tracing.continued(request.headers.get("traceparent", "")):
+                answered = await route.call(self._api, asked)
             crash_points.reached("rest.before_answer")
             if answered.pages is not None:
                 return await _send_events(request, answered.pages)
