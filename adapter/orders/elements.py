@@ -24,7 +24,13 @@ from adapter.orders.order import (
     RECONNECT_ORDER,
     ServiceOrder,
 )
-from adapter.orders.payment import CONFIRMED_BY, CUT_BY, PAYMENT, SERVICE_ENDED_BY
+from adapter.orders.payment import (
+    CONFIRMED_BY,
+    CUT_BY,
+    LEFT_OFF_BY,
+    PAYMENT,
+    SERVICE_ENDED_BY,
+)
 from adapter.orders.validation import EVIDENCE
 
 
@@ -63,6 +69,7 @@ _ROWS: Final = (
     ActivityElement(name=LOAD_CHECK, values=("yes", "no"),
                     meaning="is the load side checked for voltage before a remote connect"),
     ActivityElement(name=CONFIRMED_BY, meaning="who decided that a payment reconnects anyhow"),
+    ActivityElement(name=LEFT_OFF_BY, own=True, meaning="who decided that supply stays off"),
     ActivityElement(name="readId", own=True, meaning="the measurements that the order goes by"),
     ActivityElement(name="readAt", own=True, meaning="their earliest time"),
     ActivityElement(name="readValue", own=True, meaning="their values"),

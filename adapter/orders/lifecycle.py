@@ -39,6 +39,7 @@ from adapter.orders.order import (
     OrderState,
     ServiceOrder,
 )
+from adapter.orders.payment import LEFT_OFF_BY, PAYMENT
 from adapter.orders.switching import cut_off, reconnects
 
 S = OrderState
@@ -86,6 +87,7 @@ ORDER_MACHINE: Final[StateMachine[OrderState, Event]] = StateMachine(
         (S.IN_PROGRESS, e.OrderDiscardAsked): {S.DISCARDED},
         (S.ACTIVITY_ERROR, e.ChildCompleted): {S.READY},
         (S.ACTIVITY_ERROR, e.ChildGaveUp): {S.READY},
+        (S.ACTIVITY_ERROR, e.ChildFailed): {S.ACTIVITY_ERROR},
         (S.ACTIVITY_ERROR, e.ChildRepaired): {S.IN_PROGRESS},
         (S.ACTIVITY_ERROR, e.OrderRetryAsked): {S.RETRY},
         (S.ACTIVITY_ERROR, e.Corrected): {S.ACTIVITY_ERROR},
@@ -365,6 +367,8 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
         what = "await its end" if held[0].state is ChildState.CANCELLING else "cancel it first"
         raise Forbidden(f"child {held[0].id} is {held[0].state}: {what}")
     after, details = order, {"reason": event.reason, **_given_up(order, event.advice)}
+    if order.problem is not None and order.problem.code == PAYMENT:
+        after = replace(order, fields={**order.fields, LEFT_OFF_BY: event.who})
     if cut_off(event.children):
         after = _restored_by(order, event.restored_by)
         details["advice"] = _advice(after.fields.get(RECONNECT_ORDER, ""))
@@ -423,11 +427,9 @@ def observe(
     if child.final and (order.stop or _has_another_way(order, child)):
         return e.ChildGaveUp(child=child.id, reason=child.reason)
     if child.final or child.state in CHILD_ERROR:
-        return (
-            None
-            if troubled
-            else e.ChildFailed(child=child.id, problem=_failure(order, child, dark))
-        )
+        problem = _failure(order, child, dark)
+        known = troubled and problem == order.problem
+        return None if known else e.ChildFailed(child=child.id, problem=problem)
     return e.ChildRepaired(child=child.id) if troubled else None
 
 

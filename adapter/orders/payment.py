@@ -19,6 +19,8 @@ SERVICE_ENDED_BY: Final = "serviceEndedBy"
 """The order that ended service here: a payment alone does not turn it on again."""
 CONFIRMED_BY: Final = "confirmedBy"
 """Who decided that supply is restored all the same."""
+LEFT_OFF_BY: Final = "leftOffBy"
+"""Who decided that supply stays off all the same."""
 
 NO_REFERENCE: Final = "(no reference)"
 
@@ -43,7 +45,7 @@ class LastOrder(StrEnum):
     NONE = "none"
 
 
-_RESTORING: Final = frozenset({OrderKind.ENABLE, OrderKind.RECONNECT})
+RESTORING: Final = frozenset({OrderKind.ENABLE, OrderKind.RECONNECT})
 
 
 def last_order(newest_first: Sequence[ServiceOrder]) -> tuple[LastOrder, ServiceOrder | None]:
@@ -55,7 +57,7 @@ def last_order(newest_first: Sequence[ServiceOrder]) -> tuple[LastOrder, Service
             return LastOrder.CUT, order
         if order.kind is OrderKind.DISABLE and done:
             return LastOrder.ENDED, order
-        if order.kind in _RESTORING and done:
+        if order.kind in RESTORING and done:
             return LastOrder.RESTORED, order
     return LastOrder.NONE, None
 
@@ -79,6 +81,12 @@ def stays_dark(order: ServiceOrder, view: View) -> str:
         return ""
     paid = ", who has paid," if order.fields.get(PAYMENT) else ""
     return f"the customer{paid} stays without supply"
+
+
+def given_up(order: ServiceOrder) -> bool:
+    """Whether the customer has paid and nobody reconnects, though nobody decided that it be so."""
+    paid = order.kind is OrderKind.RECONNECT and bool(order.fields.get(PAYMENT))
+    return paid and order.state is OrderState.DISCARDED and not order.fields.get(LEFT_OFF_BY)
 
 
 def may_not_reconnect(order: ServiceOrder, view: View) -> str:

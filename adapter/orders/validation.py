@@ -14,7 +14,7 @@ from adapter.model.device import Category
 from adapter.model.ids import OrderId
 from adapter.orders.events import OrderValidated, Rejected
 from adapter.orders.order import OpenOrder, OrderKind, OrderProblem, OrderState, ServiceOrder, View
-from adapter.orders.payment import CONFIRMED_BY, may_not_reconnect
+from adapter.orders.payment import CONFIRMED_BY, PAYMENT, may_not_reconnect
 
 EVIDENCE: Final = "noticeReference"
 """The element of a cut order that refers to the notices the customer was given."""
@@ -137,7 +137,7 @@ RULES: Final = (
         action="it goes on when that command ends; or cancel the command",
     ),
     ValidationRule(
-        code="payment",
+        code=PAYMENT,
         kinds=frozenset({OrderKind.RECONNECT}),
         broken=may_not_reconnect,
         action=f"to reconnect: order correct --field {CONFIRMED_BY}=..., then retry; or discard",

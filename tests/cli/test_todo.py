@@ -440,6 +440,7 @@ def test_every_way_is_a_command_line_of_this_program(way: Way) -> None:
         id="1",
         order="1",
         device="M-1",
+        service_point="SP-1",
         since=datetime.now(UTC),
         code="x",
         text="x",

@@ -305,8 +305,8 @@ OBSERVED = [
     (S.IN_PROGRESS, ChildState.DISCARDED, e.ChildFailed),
     (S.ACTIVITY_ERROR, ChildState.SENT, e.ChildRepaired),
     (S.ACTIVITY_ERROR, ChildState.COMPLETED, e.ChildCompleted),
-    (S.ACTIVITY_ERROR, ChildState.COMMUNICATION_ERROR, None),
-    (S.ACTIVITY_ERROR, ChildState.FAILED, None),
+    (S.ACTIVITY_ERROR, ChildState.COMMUNICATION_ERROR, e.ChildFailed),
+    (S.ACTIVITY_ERROR, ChildState.FAILED, e.ChildFailed),
     (S.READY, ChildState.COMPLETED, None),
     (S.COMPLETED, ChildState.FAILED, None),
 ]
@@ -318,6 +318,19 @@ def test_the_poll_learns_what_a_lost_push_would_have_said(
 ) -> None:
     event = observe(in_state(state), (child(seen),))
     assert (type(event) if event is not None else None) is kind
+
+
+def test_an_order_in_error_says_what_is_wrong_with_its_child_now_and_says_it_once() -> None:
+    first, second = child(ChildState.COMMUNICATION_ERROR), child(ChildState.FAILED)
+    order = in_state(S.IN_PROGRESS)
+    for seen in (first, second):
+        event = observe(order, (seen,))
+        assert isinstance(event, e.ChildFailed)
+        order = step(order, event, now=NOON).order
+        assert order.state is S.ACTIVITY_ERROR
+        assert order.problem is not None
+        assert f"is {seen.state}" in order.problem.text
+        assert observe(order, (seen,)) is None
 
 
 @pytest.mark.parametrize("seen", ChildState)

@@ -33,8 +33,8 @@ _VARIES: Final = re.compile(r"[0-9a-z]{26}(\.\d+)?|\d+")
 class Way:
     """A command line that settles it, and what that does.
 
-    In `typed`, `{ids}` stands for all that wait with the same fault, `{id}`, `{order}`, `{device}`
-    for one of them. `people`: how many different persons it takes.
+    In `typed`, `{ids}` stands for all that wait with the same fault; `{id}`, `{order}`, `{device}`,
+    `{service_point}` for one of them. `people`: how many different persons it takes.
     """
 
     typed: str
@@ -116,7 +116,12 @@ class TodoEntry:
     def commands(self) -> tuple[TypedCommand, ...]:
         """As they are typed. Of very many the oldest are named; the others come after them."""
         first = self.first
-        known = {"id": first.id, "order": first.order, "device": first.device}
+        known = {
+            "id": first.id,
+            "order": first.order,
+            "device": first.device,
+            "service_point": first.service_point,
+        }
         ids = " ".join(each.id for each in self.todos[:_TYPED_AT_ONCE])
         return tuple(
             TypedCommand(

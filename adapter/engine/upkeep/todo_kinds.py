@@ -14,6 +14,7 @@ from adapter.engine.upkeep.set_aside import UNENDING, RowKind
 from adapter.engine.upkeep.todo import HELD_PRIORITY, Todo, Way
 from adapter.model.todo import TodoSubject
 from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
+from adapter.orders.order import ServiceOrder
 
 _REASON: Final = '--reason "seen to"'
 
@@ -32,6 +33,7 @@ COMPLETE_ORDER: Final = Way(f"order complete {{ids}} {_REASON}", "closes it as d
 GIVE_UP_ORDER: Final = Way(f"order discard {{ids}} {_REASON}", "gives it up")
 COMPLETE_VISIT: Final = Way("order complete-visit {id}", "says that the work was done")
 CANCEL_VISIT: Final = Way("order cancel-visit {id} --reason CM-NoAccess", "says it was not done")
+PAYMENT: Final = Way("order payment {service_point}", "orders the reconnection anew")
 RETRY_REQUEST: Final = Way("order retry-request {order} {id}", "tries the request again")
 RETRY_REPLY: Final = Way("order retry-replies {order} {id}", "sends the reply again now")
 GIVE_UP_REPLY: Final = Way("order discard-reply {order} {id}", "gives the reply up")
@@ -100,6 +102,23 @@ def _why(kind: CommandKind, activity: Activity, requester: str) -> str:
             return f"asked for by {requester or 'nobody named'}, waits for a second person"
         case _:
             return activity.reason
+
+
+def of_given_up(order: ServiceOrder, since: datetime) -> Todo:
+    """Of a reconnection that was paid for and given up, while supply is off."""
+    return Todo(
+        subject=TodoSubject.ORDER,
+        id=order.id,
+        order=order.id,
+        priority=DARK_PRIORITY,
+        since=since,
+        code="reconnection_given_up",
+        text="the customer has paid and stays without supply: the order to reconnect was given up",
+        action="order the reconnection anew, or see to supply",
+        service_point=order.service_point,
+        dark=True,
+        ways=(PAYMENT,),
+    )
 
 
 def of_hold(hold: Hold) -> Todo:

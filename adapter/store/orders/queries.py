@@ -60,8 +60,18 @@ LIST_POINT: Final = (
     _LISTED + "WHERE service_point = :service_point AND id < :before ORDER BY id DESC"
 )
 TODO_ORDERS: Final = """
-SELECT todo, since, body FROM service_order WHERE todo IS NOT NULL
+SELECT todo, since, body FROM service_order WHERE todo IS NOT NULL AND open = 1
 ORDER BY todo DESC, since, id LIMIT ?"""
+# Reconnections that were paid for and given up: as long as supply is off and no order restores it.
+TODO_GIVEN_UP: Final = """
+SELECT todo, since, body FROM service_order AS given_up WHERE todo IS NOT NULL AND open = 0
+AND NOT EXISTS (SELECT 1 FROM service_order AS other
+    WHERE other.service_point = given_up.service_point AND other.open = 1
+    AND other.kind IN ('enable', 'reconnect'))
+ORDER BY todo DESC, since, id LIMIT ?"""
+SUPPLY_RESTORED: Final = """
+UPDATE service_order SET todo = NULL, since = NULL
+WHERE service_point = ? AND open = 0 AND todo IS NOT NULL"""
 
 # ---------------------------------------------------------------- what belongs to a case
 

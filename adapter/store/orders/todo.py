@@ -32,15 +32,16 @@ _reply: Final = msgspec.json.Decoder(RequesterReply).decode
 def todo(db: apsw.Connection, limit: int) -> list[Todo]:
     """What cannot be read of it is set aside some day, and is on the list then."""
     found: list[Todo] = []
-    makers: tuple[tuple[str, Callable[[tuple[Any, ...]], Todo]], ...] = (
+    makers: tuple[tuple[str, Callable[[tuple[Any, ...]], Todo | None]], ...] = (
         (sql.TODO_ORDERS, lambda row: _order_todo(db, row)),
+        (sql.TODO_GIVEN_UP, lambda row: _given_up(db, row)),
         (sql.TODO_REQUESTS, _request_todo),
         (sql.TODO_REPLIES, _reply_todo),
     )
     for query, make in makers:
         rows = [("", row) for row in list(db.execute(query, (limit,)))]
         made, bad = made_of(rows, make)
-        found += made
+        found += [each for each in made if each is not None]
         if bad:
             log.warning("todo_not_read", extra={"rows": len(bad), "error": repr(bad[0][1])})
     return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
@@ -70,6 +71,14 @@ def _order_todo(db: apsw.Connection, row: tuple[Any, ...]) -> Todo:
         behind=(child.command or "") if child is not None and in_error else "",
         ways=_ways_of_order(order, dark) if visit is None else _ways_of_visit(visit),
     )
+
+
+def _given_up(db: apsw.Connection, row: tuple[Any, ...]) -> Todo | None:
+    """Of an order to reconnect; None where supply is on again."""
+    _, since, body = row
+    order = _order(body)
+    off = without_supply(db, order.service_point)
+    return kinds.of_given_up(order, moment(since)) if off else None
 
 
 def _awaited(db: apsw.Connection, order: ServiceOrder) -> Child | None:

@@ -11,7 +11,8 @@ from adapter.model.device import InstallEvent
 from adapter.model.ids import endpoint_key
 from adapter.orders.lifecycle import DARK_PRIORITY, TODO_PRIORITY
 from adapter.orders.maintenance import MaintenanceActivity, MaintenanceState
-from adapter.orders.order import ERROR_STATES, ServiceOrder
+from adapter.orders.order import ERROR_STATES, OrderState, ServiceOrder
+from adapter.orders.payment import RESTORING, given_up
 from adapter.orders.replies import ReplyState, RequesterReply, alarming
 from adapter.store import rows
 from adapter.store.commands import queries
@@ -82,6 +83,8 @@ class CaseWriter:
             )
         if order.final:
             self._db.execute(sql.WAKE_BLOCKED, (micros(self._at), order.id))
+        if order.state is OrderState.COMPLETED and order.kind in RESTORING:
+            self._db.execute(sql.SUPPLY_RESTORED, (order.service_point,))
         return CaseSaved.SAVED
 
     def _refused(self, write: OrderChange) -> CaseSaved | None:
@@ -183,7 +186,7 @@ class CaseWriter:
 def _order_row(write: OrderChange) -> Mapping[str, Value]:
     case = write.case
     order = case.order
-    troubled = order.state in ERROR_STATES
+    troubled = order.state in ERROR_STATES or given_up(order)
     since = order.state_since or order.created_at
     return {
         "id": order.id,
@@ -200,7 +203,7 @@ def _order_row(write: OrderChange) -> Mapping[str, Value]:
 
 
 def _priority(order: ServiceOrder) -> int:
-    dark = order.problem is not None and order.problem.without_supply
+    dark = given_up(order) or (order.problem is not None and order.problem.without_supply)
     return DARK_PRIORITY if dark else TODO_PRIORITY + order.priority
 
 

@@ -21,11 +21,21 @@ from adapter.model.device import InstallStatus
 from adapter.model.ids import ServicePointId
 from adapter.model.todo import TodoSubject
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
+from adapter.orders.lifecycle import DARK_PRIORITY
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply
 from adapter.simulator.faults import Effect
 from tests.engine.commands.quick_site import script, sends
-from tests.engine.orders.site_with_orders import UNASKED, UNTOLD, Place, Rig, rig, state_is, titles
+from tests.engine.orders.site_with_orders import (
+    UNASKED,
+    UNTOLD,
+    Place,
+    Rig,
+    gave_up,
+    rig,
+    state_is,
+    titles,
+)
 
 K, S, PAID = OrderKind, InstallStatus, PaidSupply
 DONE, DISCARDED, ERROR = OrderState.COMPLETED, OrderState.DISCARDED, OrderState.ACTIVITY_ERROR
@@ -380,3 +390,45 @@ async def test_a_reconnection_that_was_ordered_for_a_later_day_is_made_now(tmp_p
         assert paid.reconnection.id == order.id
         await made.until(order.id, state_is(DONE))
         assert made.switch(0) is SwitchState.CONNECTED
+
+
+async def test_a_paid_reconnection_that_is_given_up_waits_for_people_until_supply_is_back(
+    tmp_path: Path,
+) -> None:
+    fails = script(Effect.ENDPOINT_FAILURE, "ReconnectMeter", first=1)
+    async with rig(tmp_path, fails) as made:
+        place = await made.put(Place(number=0))
+        cut = await made.submit(K.CUT, place)
+        await made.until(cut.id, state_is(DONE))
+        paid = await made.orders.payment(place.point, by="billing", reference="p-1")
+        assert paid.reconnection is not None
+        await made.until(paid.reconnection.id, gave_up)
+        await made.operator.discard(paid.reconnection.id, by="ann", reason="by mistake")
+        (todo,) = await made.orders.todo()
+        assert (todo.subject, todo.code) == (TodoSubject.ORDER, "reconnection_given_up")
+        assert (todo.service_point, todo.dark) == (place.point, True)
+        assert todo.priority == DARK_PRIORITY
+
+        again = await made.orders.payment(place.point, by="ann", reference="p-1")
+        assert again.reconnection is not None
+        assert again.reconnection.id != paid.reconnection.id
+        assert not await made.orders.todo()
+        await made.until(again.reconnection.id, state_is(DONE))
+        assert made.switch(0) is SwitchState.CONNECTED
+        assert not await made.orders.todo()
+
+
+async def test_who_leaves_supply_off_where_the_site_leaves_it_to_people_is_asked_no_more(
+    tmp_path: Path,
+) -> None:
+    rules = {"activity_type": {"reconnect": {"reconnect_on_payment": False}}}
+    async with rig(tmp_path, rules={"orders": rules}) as made:
+        place = await made.put(Place(number=0))
+        cut = await made.submit(K.CUT, place)
+        await made.until(cut.id, state_is(DONE))
+        paid = await made.orders.payment(place.point, by="billing", reference="p-1")
+        assert paid.reconnection is not None
+        await made.operator.discard(paid.reconnection.id, by="ann", reason="nobody lives there")
+        shown = await made.orders.show(paid.reconnection.id)
+        assert shown.order.fields["leftOffBy"] == "ann"
+        assert not await made.orders.todo()

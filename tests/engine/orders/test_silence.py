@@ -74,6 +74,27 @@ async def who(made: Rig, subject: str, action: str) -> list[str]:
     return [entry.note.actor for entry in entries if entry.note.action == action]
 
 
+async def test_what_people_report_of_a_visit_in_error_is_what_its_to_do_says_then(
+    tmp_path: Path,
+) -> None:
+    async with quick(tmp_path) as made:
+        _, shown, _ = await lost(made)
+        visit = shown.children[0].fact.id
+        wrong = CompletionReport(at=datetime.now(UTC) + timedelta(hours=1), cause=EventId("wrong"))
+        await made.operator.complete_visit(visit, wrong, by="anna")
+        (todo,) = await made.orders.todo()
+        assert (todo.subject, todo.code) == (TodoSubject.VISIT, "child_failed")
+        assert "has not come yet" in todo.text
+
+        found = CompletionReport(at=datetime.now(UTC), cause=EventId("found"))
+        await made.operator.cancel_visit(visit, found, by="anna", reason="CM-NoAccess")
+        (todo,) = await made.orders.todo()
+        assert (todo.subject, todo.code) == (TodoSubject.ORDER, "child_failed")
+        assert "is canceled" in todo.text
+        assert "CM-NoAccess" in todo.text
+        assert "has not come yet" not in todo.text
+
+
 async def test_a_lost_report_is_told_to_people_and_counts_when_it_comes_late(
     tmp_path: Path,
 ) -> None:
