@@ -43,12 +43,13 @@ def serving(
     meters: int = 40,
     more: str = "",
     keys: str = "",
+    store: str = "",
     api: str = "",
     head_end: SimulatorConfig | None = None,
 ) -> Iterator[Service]:
     """Everything that `openway serve` and `openway simulate` run, on loopback. `more` is what else
-    stands in the settings file, `api` in its section, `keys` in the file of the keys, `head_end`
-    how the simulator is, except for its meters; then it sends data."""
+    stands in the settings file, `store` and `api` what in those sections, `keys` what in the file of the keys;
+    `head_end` is how the simulator is, except for its meters; then it sends data."""
     started: list[Service | BaseException] = []
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -61,7 +62,7 @@ def serving(
         async with Simulator(config) as simulator:
             devices = folder / "devices.json"
             devices.write_text(json.dumps(as_json_values(registry_of(simulator.world.population))))
-            settings = load(_settings_file(folder, simulator.url, more, keys, api), {})
+            settings = load(_settings_file(folder, simulator.url, more, keys, store, api), {})
             async with build(settings) as app:
                 if head_end is not None:
                     simulator.subscribe(f"{app.listener.url}/openway/data")
@@ -95,11 +96,11 @@ def serving(
         thread.join(_START_S)
 
 
-def _settings_file(folder: Path, head_end: str, more: str, keys: str, api: str) -> Path:
+def _settings_file(folder: Path, head_end: str, more: str, keys: str, store: str, api: str) -> Path:
     (folder / "keys").write_text(_KEYS + keys, encoding="utf-8")
     path = folder / "openway.toml"
     path.write_text(
-        '[store]\npath = "gateway.db"\n'
+        f'[store]\npath = "gateway.db"\n{store}'
         "[listener]\nport = 0\n"
         f'[api]\nport = 0\nkeys_file = "keys"\n{api}\n'
         f'[head_end]\nbase_url = "{head_end}"\n{more}',

@@ -29,8 +29,7 @@ from adapter.commands.activity import (
 )
 from adapter.commands.flows import CommandKind, Completion
 from adapter.engine.commands.switch_holds import Hold, HoldReason
-from adapter.engine.subscriptions.subscriptions import Silence
-from adapter.engine.upkeep import todo_kinds
+from adapter.engine.upkeep import todo_kinds as ways
 from adapter.engine.upkeep.set_aside import WAITS, RowKind
 from adapter.engine.upkeep.todo import Todo, TodoEntry, Way
 from adapter.model.ids import DeviceId, EndpointId, EventId
@@ -38,14 +37,13 @@ from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
-from adapter.store.subscriptions import SqliteSubscriptions
 from tests.builders import a_command, a_request, a_submission
 from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
 from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 
 FIRST = 700_001
 WAIT_S = 60.0
-WAYS = [each for each in vars(todo_kinds).values() if isinstance(each, Way)]
+WAYS = [each for each in vars(ways).values() if isinstance(each, Way)] + [*ways.OF_HOLD.values()]
 CUT = CommandKind.REMOTE_DISCONNECT
 PLANTED: dict[str, tuple[State, int, CommandKind]] = {
     "retried": (State.COMMUNICATION_ERROR, 2, CUT),
@@ -123,8 +121,6 @@ async def fill(folder: Path) -> None:
             await store.set_aside.fail(kind, row, ValueError("bad"))
     hold = Hold(reason=HoldReason.OLDER_STORE, since=now, text="the store may be an older copy")
     await SqliteHolds(store.database).put_hold(hold, audit=(), publications=())
-    silence = Silence(watched=now - timedelta(days=9), allowed_s=60.0, alarm=now)
-    await SqliteSubscriptions(store.database).put_silence(silence)
     await store.close()
 
 
@@ -138,7 +134,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         threading.Thread(target=requester.serve_forever, daemon=True).start()
         (folder / "reply-keys").write_text("whsec_" + "A" * 44, encoding="utf-8")
         replies = f'url = "http://127.0.0.1:{requester.server_port}/"\nkeys_file = "reply-keys"\n'
-        more = f"[subscriptions]\nsilence_s = 60.0\n[replies]\n{replies}"
+        more = f"[replies]\n{replies}"
         with serving(folder, more=more) as running:
             yield running
         requester.shutdown()
@@ -175,12 +171,15 @@ def until(look: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def typed(openway: Terminal, entry: dict[str, Any], number: int, *, may_fail: bool = False) -> None:
-    """The command line of the entry, word for word."""
-    name, *words = shlex.split(entry["commands"][number]["typed"])
+def typed(
+    openway: Terminal, entry: dict[str, Any], way: Way, *may_fail: Exit, **named: str
+) -> None:
+    """That command line of the entry, word for word, but for what people have to name."""
+    (line,) = [each["typed"] for each in entry["commands"] if each["does"] == way.does]
+    name, *words = shlex.split(line)
     assert name == "openway"
-    done = openway(*words)
-    assert done.code in (Exit.OK, *((Exit.WITHOUT_SUCCESS,) if may_fail else ())), done.err
+    done = openway(*(named.get(word, word) for word in words))
+    assert done.code in (Exit.OK, *may_fail), done.err
 
 
 def gone(openway: Terminal, subject: TodoSubject, text: str) -> bool:
@@ -199,7 +198,7 @@ def test_what_holds_switch_orders_comes_first_and_is_confirmed_as_it_says(
     listed = openway("todo", "list", "--json").json["items"]
     assert isinstance(listed, list)
     assert listed[0]["id"] == "switch_hold.older_store"
-    typed(openway, listed[0], 0)
+    typed(openway, listed[0], ways.OF_HOLD[HoldReason.OLDER_STORE])
     assert entries(openway, TodoSubject.SWITCH_HOLD) == []
 
 
@@ -207,26 +206,26 @@ def test_commands_are_tried_again_and_given_up_as_it_says(openway: Terminal) -> 
     openway.as_(OPERATOR)
     retried = the(openway, TodoSubject.COMMAND, ": retried")
     assert retried["count"] == 2
-    typed(openway, retried, 0)
+    typed(openway, retried, ways.RETRY_COMMAND)
     assert gone(openway, TodoSubject.COMMAND, ": retried")
-    typed(openway, the(openway, TodoSubject.COMMAND, ": given up"), 1)
+    typed(openway, the(openway, TodoSubject.COMMAND, ": given up"), ways.GIVE_UP_COMMAND)
     assert states(openway, "given up") == {"discarded"}
-    typed(openway, the(openway, TodoSubject.COMMAND, "something (broken)"), 0)
+    typed(openway, the(openway, TodoSubject.COMMAND, "something (broken)"), ways.RETRY_COMMAND)
     assert gone(openway, TodoSubject.COMMAND, "something (broken)")
 
 
 def test_two_people_approve_and_resolve_as_it_says(openway: Terminal) -> None:
     approved = the(openway, TodoSubject.COMMAND, "cis approved")
     assert (approved["count"], approved["takes_two"]) == (2, True)
-    typed(openway.as_(APPROVER), approved, 0)
+    typed(openway.as_(APPROVER), approved, ways.APPROVE)
     assert gone(openway, TodoSubject.COMMAND, "cis approved")
     openway.as_(OPERATOR, APPROVER)
     not_done = the(openway, TodoSubject.COMMAND, ": not done")
     assert [each["people"] for each in not_done["commands"]] == [1, 2, 2]
-    typed(openway, not_done, 0, may_fail=True)
-    typed(openway, not_done, 1)
+    typed(openway, not_done, ways.LOOK, Exit.WITHOUT_SUCCESS)
+    typed(openway, not_done, ways.NOT_DONE)
     assert states(openway, "not done") == {"resolved"}
-    typed(openway, the(openway, TodoSubject.COMMAND, ": done"), 2)
+    typed(openway, the(openway, TodoSubject.COMMAND, ": done"), ways.DONE)
     until(lambda: states(openway, "done") == {"resolved"})
     device = openway("command", "list", "--state", "resolved", "--json")
     assert "resolved" in device.out
@@ -234,17 +233,17 @@ def test_two_people_approve_and_resolve_as_it_says(openway: Terminal) -> None:
 
 def test_the_registry_follows_as_it_says(openway: Terminal) -> None:
     openway.as_(OPERATOR)
-    typed(openway, the(openway, TodoSubject.COMMAND, ": followed"), 0)
+    typed(openway, the(openway, TodoSubject.COMMAND, ": followed"), ways.RETRY_COMMAND)
     until(lambda: states(openway, "followed") == {"completed"})
-    typed(openway, the(openway, TodoSubject.COMMAND, ": registry"), 0)
+    typed(openway, the(openway, TodoSubject.COMMAND, ": registry"), ways.FOLLOW)
     until(lambda: states(openway, "registry") == {"resolved"})
 
 
 def test_rows_that_were_set_aside_are_put_back_and_given_up_as_it_says(openway: Terminal) -> None:
     events, data = entries(openway, TodoSubject.SET_ASIDE)
     assert (events["count"], len(events["commands"]), len(data["commands"])) == (2, 2, 1)
-    typed(openway, data, 0)
-    typed(openway, events, 1)
+    typed(openway, data, ways.PUT_BACK)
+    typed(openway, events, ways.LEAVE)
     assert entries(openway, TodoSubject.SET_ASIDE) == []
 
 
@@ -264,8 +263,8 @@ def test_messages_in_quarantine_are_judged_again_and_dropped_as_it_says(
     for _ in range(3):
         post(service, "data", b"<no-envelope/>")
     entry = the(openway, TodoSubject.MESSAGE, "no-envelope")
-    typed(openway, entry, 0, may_fail=True)
-    typed(openway, the(openway, TodoSubject.MESSAGE, "no-envelope"), 1)
+    typed(openway, entry, ways.JUDGE, Exit.WITHOUT_SUCCESS)
+    typed(openway, the(openway, TodoSubject.MESSAGE, "no-envelope"), ways.DROP)
     assert entries(openway, TodoSubject.MESSAGE) == []
 
 
@@ -275,8 +274,8 @@ def test_error_records_are_processed_again_and_closed_as_it_says(
     assert post(service, "data", data_arrived(read_data("stranger-1", [1, 2]))) == 200
     until(lambda: bool(entries(openway, TodoSubject.ERROR_RECORD)))
     (entry,) = entries(openway, TodoSubject.ERROR_RECORD)
-    typed(openway, entry, 0)
-    typed(openway, entry, 1)
+    typed(openway, entry, ways.REPROCESS)
+    typed(openway, entry, ways.CLOSE_ERRORS)
     assert entries(openway, TodoSubject.ERROR_RECORD) == []
 
 
@@ -288,18 +287,13 @@ def test_events_that_no_table_knows_are_looked_at_again_as_it_says(
     body = data_arrived(read_data(str(devices[0]["endpoint"]), [1], log=log))
     assert post(service, "data", body) == 200
     until(lambda: bool(entries(openway, TodoSubject.UNKNOWN_EVENT)))
-    typed(openway, the(openway, TodoSubject.UNKNOWN_EVENT, "Nobody Knows This"), 0)
+    typed(openway, the(openway, TodoSubject.UNKNOWN_EVENT, "Nobody Knows This"), ways.LOOK_AGAIN)
 
 
-def test_a_silent_head_end_is_asked_as_it_says(openway: Terminal) -> None:
-    silent = entries(openway, TodoSubject.SILENCE)
-    for entry in silent:
-        typed(openway, entry, 0)
-
-
-def submitted(openway: Terminal, kind: str, point: str) -> str:
+def submitted(openway: Terminal, kind: str, point: str, *more: str) -> str:
     """The id of an order, also of one that is stopped at once."""
-    made = openway("order", "submit", kind, point, "--reference", f"{kind}-{point}", "--json")
+    words = ("--reference", f"{kind}-{point}", *more, "--json")
+    made = openway("order", "submit", kind, point, *words)
     assert made.code in (Exit.OK, Exit.WITHOUT_SUCCESS), made.err
     return str(made.json["id"])
 
@@ -312,10 +306,10 @@ def test_orders_and_visits_are_tried_again_and_closed_as_it_says(
         submitted(openway, "cut", f"nowhere-{number}")
     until(lambda: [e["count"] for e in entries(openway, TodoSubject.ORDER)] == [3])
     (entry,) = entries(openway, TodoSubject.ORDER)
-    typed(openway, entry, 0)
+    typed(openway, entry, ways.RETRY_ORDER)
     until(lambda: [e["count"] for e in entries(openway, TodoSubject.ORDER)] == [3])
     (entry,) = entries(openway, TodoSubject.ORDER)
-    typed(openway, entry, 1)
+    typed(openway, entry, ways.GIVE_UP_ORDER)
     until(lambda: entries(openway, TodoSubject.ORDER) == [])
 
     place = {
@@ -345,12 +339,67 @@ def test_orders_and_visits_are_tried_again_and_closed_as_it_says(
         "cancel-visit",
     ]
     first, second = visits(openway)
-    typed(openway, entry, 0)
+    typed(openway, entry, ways.RETRY_OF_VISIT)
     until(lambda: visits(openway) == [second, first])  # it waits since then
-    for number, visit in ((1, second), (2, first)):
-        (entry,) = (e for e in entries(openway, TodoSubject.VISIT) if visit in str(e["commands"]))
-        typed(openway, entry, number)
-        until(lambda gone=visit: gone not in visits(openway))  # type: ignore[misc]
+    typed(openway, of_visit(openway, second), ways.COMPLETE_VISIT)
+    until(lambda: second not in visits(openway))
+    typed(openway, of_visit(openway, first), ways.CANCEL_VISIT)
+    until(lambda: first not in visits(openway))
+    closed = the(openway, TodoSubject.ORDER, "is canceled: CM-NoAccess")
+    typed(openway, closed, ways.COMPLETE_ORDER)
+    assert gone(openway, TodoSubject.ORDER, "is canceled: CM-NoAccess")
+
+
+def placed(openway: Terminal, folder: Path, device: str, status: str, *spare: str) -> str:
+    """The service point of a manual meter that is put there; `spare` are in stock."""
+    given = {
+        "devices": [{"id": name, "serial": name} for name in (device, *spare)],
+        "service_points": [{"id": f"SP-{device}"}],
+        "installs": [
+            {
+                "device": device,
+                "service_point": f"SP-{device}",
+                "installed_at": "2024-01-01T00:00:00Z",
+                "status": status,
+            }
+        ],
+    }
+    file = folder / f"{device}.json"
+    file.write_text(json.dumps(given))
+    assert openway.as_(ADMIN)("devices", "import", str(file)).code == Exit.OK
+    openway.as_(OPERATOR)
+    return f"SP-{device}"
+
+
+def test_what_a_crew_installed_is_told_as_it_says(openway: Terminal, tmp_path: Path) -> None:
+    for old, new in (("OLD-1", "NEW-1"), ("OLD-2", "NEW-2")):
+        point = placed(openway, tmp_path, old, "ManualOn", new)
+        known = ("--field", f"newDevice={new}") if new == "NEW-1" else ()
+        order = submitted(openway, "exchange", point, *known)
+        until(lambda order=order: f"{order}.1" in visits(openway))  # type: ignore[misc]
+        entry = of_visit(openway, f"{order}.1")
+        assert (f"--new-device {new}" in str(entry["commands"])) == bool(known)
+        typed(openway, entry, ways.INSTALLED, DEVICE=new)
+        until(lambda order=order: f"{order}.1" not in visits(openway))  # type: ignore[misc]
+        assert point in openway("devices", "show", new).out
+
+
+def test_a_paid_reconnection_that_was_given_up_is_ordered_anew_as_it_says(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    point = placed(openway, tmp_path, "DARK-1", "ManualOff")
+    paid = openway("order", "payment", point, "--json").json["reconnection"]
+    assert isinstance(paid, dict)
+    assert openway("order", "discard", paid["id"], "--reason", "by mistake").code == Exit.OK
+    entry = the(openway, TodoSubject.ORDER, "the customer has paid and stays without supply")
+    assert entry["dark"] == [point]
+    typed(openway, entry, ways.PAYMENT)
+    assert gone(openway, TodoSubject.ORDER, "the customer has paid and stays without supply")
+
+
+def of_visit(openway: Terminal, visit: str) -> dict[str, Any]:
+    (entry,) = (e for e in entries(openway, TodoSubject.VISIT) if visit in str(e["commands"]))
+    return entry
 
 
 def visits(openway: Terminal) -> list[str]:
@@ -386,11 +435,8 @@ def test_a_visit_whose_report_was_wrong_and_a_request_in_error_are_settled_as_it
     asked = openway("order", "cancel", order, "--reason", "stays", "--json")
     assert (asked.code, asked.json["state"]) == (Exit.CONFLICT, "error")
     (request,) = entries(openway, TodoSubject.REQUEST)
-    _, *words = shlex.split(request["commands"][0]["typed"])
-    assert openway(*words).code == Exit.CONFLICT  # tried, and in error again
-    (entry,) = (e for e in entries(openway, TodoSubject.VISIT) if order in str(e["commands"]))
-    assert [each["typed"].split()[2] for each in entry["commands"]] == ["retry", "cancel-visit"]
-    typed(openway, entry, 1)
+    typed(openway, request, ways.RETRY_REQUEST, Exit.CONFLICT)  # tried, and in error again
+    typed(openway, of_visit(openway, f"{order}.1"), ways.CANCEL_VISIT)
     until(lambda: f"{order}.1" not in visits(openway))
     assert openway("order", "discard", order, "--reason", "stays").code == Exit.OK
     until(lambda: entries(openway, TodoSubject.REQUEST) == [])
@@ -402,10 +448,10 @@ def test_replies_that_were_refused_are_sent_again_and_given_up_as_it_says(
     openway.as_(OPERATOR)
     submitted(openway, "cut", "nowhere-replies")
     until(lambda: bool(entries(openway, TodoSubject.REPLY)))
-    typed(openway, entries(openway, TodoSubject.REPLY)[0], 0)
+    typed(openway, entries(openway, TodoSubject.REPLY)[0], ways.RETRY_REPLY)
     until(lambda: bool(entries(openway, TodoSubject.REPLY)))
     before = sum(each["count"] for each in entries(openway, TodoSubject.REPLY))
-    typed(openway, entries(openway, TodoSubject.REPLY)[0], 1)
+    typed(openway, entries(openway, TodoSubject.REPLY)[0], ways.GIVE_UP_REPLY)
     assert sum(each["count"] for each in entries(openway, TodoSubject.REPLY)) < before
 
 

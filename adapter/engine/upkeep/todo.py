@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from shlex import quote
 from typing import Final, Protocol
 
 from adapter.engine.commands.ports import AuditNote, Clock
@@ -34,7 +35,8 @@ class Way:
     """A command line that settles it, and what that does.
 
     In `typed`, `{ids}` stands for all that wait with the same fault; `{id}`, `{order}`, `{device}`,
-    `{service_point}` for one of them. `people`: how many different persons it takes.
+    `{service_point}` for one of them, DEVICE for one that people have to name. `people`: how many
+    different persons it takes.
     """
 
     typed: str
@@ -117,12 +119,12 @@ class TodoEntry:
         """As they are typed. Of very many the oldest are named; the others come after them."""
         first = self.first
         known = {
-            "id": first.id,
-            "order": first.order,
-            "device": first.device,
-            "service_point": first.service_point,
+            "id": quote(first.id),
+            "order": quote(first.order),
+            "device": quote(first.device) if first.device else "DEVICE",
+            "service_point": quote(first.service_point),
         }
-        ids = " ".join(each.id for each in self.todos[:_TYPED_AT_ONCE])
+        ids = " ".join(quote(each.id) for each in self.todos[:_TYPED_AT_ONCE])
         return tuple(
             TypedCommand(
                 typed=f"openway {way.typed.format(ids=ids, **known)}",

@@ -11,6 +11,7 @@ from adapter.engine.orders.ports import Child
 from adapter.engine.upkeep import todo_kinds as kinds
 from adapter.engine.upkeep.todo import Todo, Way
 from adapter.model.todo import TodoSubject
+from adapter.orders.algorithms.rows import NEW_DEVICE
 from adapter.orders.field_activity import FIELD_ERRORS, FieldActivity, FieldState
 from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import CHILD_ERROR, OrderState, ServiceOrder
@@ -66,6 +67,7 @@ def _order_todo(db: apsw.Connection, row: tuple[Any, ...]) -> Todo:
         text=problem.text if problem is not None else "",
         action=problem.action if problem is not None else "",
         fault=order.kind,
+        device="" if visit is None else order.fields.get(NEW_DEVICE, ""),
         service_point=order.service_point,
         dark=dark or without_supply(db, order.service_point),
         behind=(child.command or "") if child is not None and in_error else "",
@@ -98,14 +100,12 @@ def _ways_of_order(order: ServiceOrder, dark: bool) -> tuple[Way, ...]:
 
 
 def _ways_of_visit(visit: FieldActivity) -> tuple[Way, ...]:
-    """What was installed has to be told: then people add it to the command."""
+    """What was installed has to be told: where the order does not name it, people do."""
     if visit.state is FieldState.VALIDATION_ERROR or visit.state not in FIELD_ERRORS:
         return (kinds.RETRY_OF_VISIT,)
-    if visit.state is FieldState.COMPLETION_ERROR:
-        return (kinds.RETRY_OF_VISIT, kinds.CANCEL_VISIT)
     installs = FieldEffect.INSTALL in visit.spec.changes
-    done = () if installs else (kinds.COMPLETE_VISIT,)
-    return (kinds.RETRY_OF_VISIT, *done, kinds.CANCEL_VISIT)
+    done = kinds.INSTALLED if installs else kinds.COMPLETE_VISIT
+    return (kinds.RETRY_OF_VISIT, done, kinds.CANCEL_VISIT)
 
 
 def _request_todo(row: tuple[Any, ...]) -> Todo:
