@@ -366,6 +366,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "mistakes": _of_rest("Mistakes with their status", "mistakes", code_first=False),
         "errors": _of_rest("Error codes", "errors"),
         "effects": _of_simulator("What a script of the simulator can do", "effects"),
+        "heard": _of_simulator("What a gateway says of each effect", "heard"),
         "scripts": _of_simulator("Members of a script", "script_members"),
         "admin": _of_simulator("The simulator's admin address", "admin"),
         "simulator": _of_simulator("The simulator's settings", "simulator"),

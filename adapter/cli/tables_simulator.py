@@ -15,6 +15,28 @@ def effects() -> Lines:
     return (("effect", "stage", "needs", "what the simulator does"), *rows)
 
 
+def heard() -> Lines:
+    """What a gateway says of each effect; nothing of what heals itself."""
+    from adapter.engine.upkeep.signals import SIGNALS, Signal
+    from adapter.simulator.faults import script_row
+    from adapter.simulator.heard import HEARD
+
+    def cells(effect: str) -> Iterator[str]:
+        row = HEARD[effect]  # type: ignore[index]  # an Effect is its own text
+        rest = {k: v for k, v in script_row(row.script).items() if k not in ("effect", "operation")}
+        said = [SIGNALS[each] for each in Signal if each in row.said]
+        yield effect
+        yield ", ".join((row.script.operation, *(f"{k} = {v}" for k, v in rest.items())))
+        yield row.kind
+        yield ", ".join(f"`{each.log}`" for each in said)
+        yield ", ".join(f'`signal="{each}"`' for each in Signal if each in row.said)
+        yield ", ".join(f"`openway.{each.event}`" for each in said)
+        yield ", ".join(f"`{each.todo}`" for each in said if each.todo is not None)
+
+    heading = ("effect", "script", "strikes", "log line", "count", "event", "to do")
+    return (heading, *(tuple(cells(effect)) for effect in HEARD))
+
+
 def script_members() -> Lines:
     """What a script may say, with what it is when left out."""
     from adapter.simulator.faults import Script

@@ -279,11 +279,7 @@ def assemble(
     feed = Feed(
         SqliteFeed(database),
         EventDeliveries(
-            receivers,
-            SqliteDeliveries(database),
-            clock,
-            alarm_after=alarm_after,
-            alarmed=partial(signals.count, Signal.UNDELIVERED),
+            receivers, SqliteDeliveries(database), clock, alarm_after=alarm_after, signals=signals
         ),
     )
     keeping = Upkeep(

@@ -48,8 +48,8 @@ def serving(
     head_end: SimulatorConfig | None = None,
 ) -> Iterator[Service]:
     """Everything that `openway serve` and `openway simulate` run, on loopback. `more` is what else
-    stands in the settings file, `store` and `api` what in those sections, `keys` what in the file of the keys;
-    `head_end` is how the simulator is, except for its meters; then it sends data."""
+    stands in the settings file, `store` and `api` what in those sections, `keys` what in the file
+    of the keys; `head_end` is how the simulator is, except for its meters; then it sends data."""
     started: list[Service | BaseException] = []
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

@@ -82,7 +82,7 @@ class Publisher:
         log.warning("sink_failed", extra={"sink": sink.name, "error": repr(error)})
         if asked.failed > 1:
             words = {"receiver": sink.name, "reason": type(error).__name__}
-            self._signals.tell(Signal.UNDELIVERED, sink.name, **words)
+            self._signals.tell(Signal.SINK_FAILED, sink.name, **words)
         return sent
 
     async def _one_by_one(

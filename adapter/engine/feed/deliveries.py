@@ -29,6 +29,7 @@ from adapter.engine.feed.ports import (
     Receiver,
     ReceiverState,
 )
+from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.errors import Conflict, NotFound, NotKept
 from adapter.feed.retries import next_try
 from adapter.feed.selection import Selection
@@ -114,9 +115,10 @@ class ReceiverLoop:
         clock: Clock,
         *,
         alarm_after: timedelta,
-        alarmed: Callable[[], None] = lambda: None,
+        signals: Signals | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._signals = signals or Signals(clock)
         self.receiver = receiver
         self._store = store
         self._clock = clock
@@ -318,7 +320,6 @@ class ReceiverLoop:
             state = replace(state, stopped=f"it wants no more: {gone.error}")
             told.append(self._publication("receiver_stopped", state.stopped, now))
             notes.append(self._note("ReceiverStopped", {"reason": state.stopped}))
-            log.error("receiver_stopped", extra={"receiver": self.name, "reason": gone.error})
         dead = [each for _, each in put if each.dead]
         posted = [job.result.taken for job in jobs if job.result]
         self.counts.update(taken=sum(posted), failed=len(posted) - sum(posted), given_up=len(dead))
@@ -336,6 +337,9 @@ class ReceiverLoop:
         )
         crash_points.reached("deliver.settled")
         self._state, self._stored_seq = state, state.seq
+        if gone is not None:
+            words = {"receiver": self.name, "reason": gone.error}
+            self._signals.tell(Signal.RECEIVER_STOPPED, **words)
         for number in (*over, *(each.seq for each in dead)):
             self._waiting.pop(number, None)
         for job, each in put:
@@ -401,11 +405,8 @@ class ReceiverLoop:
         told = self._publication("undelivered" if late else "delivered_again", text, now)
         await self._store.change(DeliveryChange(receiver=state, publications=(told,)))
         self._state = state
-        if late:
-            self._alarmed()
-            log.error("events_undelivered", extra={"receiver": self.name, "text": text})
-        else:
-            log.info("events_delivered_again", extra={"receiver": self.name})
+        signal = Signal.UNDELIVERED if late else Signal.DELIVERED_AGAIN
+        self._signals.tell(signal, receiver=self.name, text=text)
 
     async def oldest(self) -> datetime | None:
         """When the oldest event was stored that it wants, or may want, and has not taken."""
@@ -485,11 +486,11 @@ class EventDeliveries:
         clock: Clock,
         *,
         alarm_after: timedelta,
-        alarmed: Callable[[], None] = lambda: None,
+        signals: Signals | None = None,
     ) -> None:
         self._store = store
         self._receivers = {
-            each.name: ReceiverLoop(each, store, clock, alarm_after=alarm_after, alarmed=alarmed)
+            each.name: ReceiverLoop(each, store, clock, alarm_after=alarm_after, signals=signals)
             for each in receivers
         }
         self.loops = {f"deliver-{name}": each.once for name, each in self._receivers.items()}

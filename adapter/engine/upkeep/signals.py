@@ -51,6 +51,9 @@ class Signal(StrEnum):
     HEAD_END_SILENT = "head_end_silent"
     SILENCE_OVER = "silence_over"
     UNDELIVERED = "undelivered"
+    DELIVERED_AGAIN = "delivered_again"
+    RECEIVER_STOPPED = "receiver_stopped"
+    SINK_FAILED = "sink_failed"
     CLOCK_DOUBTED = "clock_doubted"
     SWITCH_ORDERS_HELD = "switch_orders_held"
     SWITCH_ORDERS_RELEASED = "switch_orders_released"
@@ -92,7 +95,10 @@ SIGNALS: Final[Mapping[Signal, SignalRow]] = MappingProxyType({
     S.QUARANTINED:            R("a message was refused, once an hour for each cause", T, "message_kept_in_quarantine", "gateway.quarantined", False, U.MESSAGE, members="operation reason remote"),
     S.HEAD_END_SILENT:        R("nothing has arrived for longer than usual", C, "head_end_silent", "head_end.silent", True, U.SILENCE),
     S.SILENCE_OVER:           R("something arrives again", N, "head_end_silence_over", "head_end.silence_over", True),
-    S.UNDELIVERED:            R("a receiver takes no events, once an hour", C, "events_undelivered", "gateway.undelivered", False, U.UNDELIVERED, members="reason receiver"),
+    S.UNDELIVERED:            R("a receiver has not taken an event for `events.alarm_s`", C, "events_undelivered", "feed.undelivered", True, U.UNDELIVERED),
+    S.DELIVERED_AGAIN:        R("it has taken all but the latest", N, "events_delivered_again", "feed.delivered_again", True),
+    S.RECEIVER_STOPPED:       R("a receiver wants no more", C, "receiver_stopped", "feed.receiver_stopped", True, U.UNDELIVERED),
+    S.SINK_FAILED:            R("a sink of the site's own takes nothing, once an hour", C, "sink_takes_nothing", "gateway.undelivered", members="reason receiver"),
     S.CLOCK_DOUBTED:          R("the wall clock is not believed", C, "switch_orders_held", "gateway.switch_orders_held", True, U.SWITCH_HOLD),
     S.SWITCH_ORDERS_HELD:     R("no connect and no disconnect leaves", C, "switch_orders_held", "gateway.switch_orders_held", True, U.SWITCH_HOLD),
     S.SWITCH_ORDERS_RELEASED: R("a reason to hold them has gone", T, "switch_orders_released", "gateway.switch_orders_released", True),

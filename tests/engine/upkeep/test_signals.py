@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.commands.activity import CommandRequest, ReadPeriod
 from adapter.commands.effects import Severity
@@ -19,6 +18,7 @@ from adapter.engine.clock import HandClock
 from adapter.engine.upkeep.signals import SIGNALS, Signal, Signals, say_quarantined
 from adapter.headend.settings import Timeouts
 from adapter.simulator.faults import EFFECTS, Effect
+from adapter.simulator.heard import HEARD
 from tests.builders import NOON
 from tests.engine.commands.quick_site import fast, finish, script, world
 
@@ -28,72 +28,28 @@ _WAIT_S: Final = 60.0
 _LIFE: Final = frozenset({S.STARTED, S.STOPPED})
 
 
-@dataclass(frozen=True)
-class Case:
-    """What an effect makes people hear of; the command that it strikes, and the rest of it."""
-
-    said: frozenset[Signal] = frozenset()
-    kind: CommandKind = C.REMOTE_DISCONNECT
-    operation: str = "DisconnectMeter"
-    rest: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-
-
-def case(*said: Signal, read: bool = False, operation: str = "", **rest: object) -> Case:
-    kind = C.ON_DEMAND_READ_SCALAR if read else C.REMOTE_DISCONNECT
-    named = "ContingencyReadByEndpoints" if read else "DisconnectMeter"
-    return Case(frozenset(said), kind, operation or named, rest)
-
-
-CASES: Final[Mapping[Effect, Case]] = MappingProxyType(
-    {
-        E.DELAY: case(seconds=0.1),
-        E.HANG: case(S.NEEDS_PERSON),
-        E.CLOSE_BEFORE: case(S.NEEDS_PERSON, S.HEAD_END_LOST, operation="*"),
-        E.FAULT: case(S.PUSHED_BACK, fault="TooManyConcurrentRequestsFault", first=1),
-        E.INTERNAL_FAULT: case(S.NEEDS_PERSON),
-        E.HTTP_STATUS: case(S.NEEDS_PERSON, status=502),
-        E.HTML_PAGE: case(S.NEEDS_PERSON),
-        E.DELAY_REPLY: case(seconds=0.1),
-        E.LOSE_REPLY: case(),
-        E.HANG_AFTER: case(),
-        E.ERROR_AFTER: case(),
-        E.HTTP_STATUS_AFTER: case(status=500),
-        E.TRUNCATE_REPLY: case(),
-        E.EMPTY_REPLY: case(),
-        E.WRONG_TOKEN: case(S.QUARANTINED),
-        E.REPEAT_TOKEN: case(S.QUARANTINED),
-        E.NO_TOKEN: case(),
-        E.CALLBACK_FIRST: case(),
-        E.FORGET_TOKEN: case(),
-        E.NEVER_FINISH: case(S.NEEDS_PERSON),
-        E.PENDING_RESULT: case(),
-        E.TRUNCATE_FAILURES: case(count=0),
-        E.DROP_CALLBACK: case(),
-        E.DUPLICATE_CALLBACK: case(count=2),
-        E.DELAY_CALLBACK: case(seconds=0.2),
-        E.REORDER_CALLBACKS: case(),
-        E.WRONG_CALLBACK_TOKEN: case(S.QUARANTINED),
-        E.DROP_DATA: case(read=True, operation="*"),
-        E.DUPLICATE_DATA: case(read=True, operation="*", count=1),
-        E.LATE_DATA: case(read=True, operation="*", seconds=0.2),
-        E.UNASKED_DATA: case(read=True, operation="*"),
-        E.ENDPOINT_FAILURE: case(S.COMMAND_WAITS),
-        E.OMIT_DEVICE: case(),
-    }
-)
-"""Nothing is said of what heals itself."""
-
-
-def test_every_effect_of_the_simulator_has_a_case() -> None:
-    assert set(CASES) == set(EFFECTS)
+def test_every_effect_of_the_simulator_has_a_row() -> None:
+    assert set(HEARD) == set(EFFECTS)
 
 
 @dataclass(frozen=True)
 class Heard:
     lines: frozenset[str]
-    counts: Mapping[Signal, int]
+    counts: frozenset[str]
     events: frozenset[str]
     todo: frozenset[str]
+
+
+async def counted(made: DemoSite) -> frozenset[str]:
+    """The signals that a machine reads at `/metrics`."""
+    metrics = made.app.rest.metrics
+    assert metrics is not None
+    return frozenset(
+        each.labels["signal"]
+        for family in text_string_to_metric_families((await metrics()).decode())
+        for each in family.samples
+        if each.name == "openway_signals_total"
+    )
 
 
 async def heard(made: DemoSite, caplog: pytest.LogCaptureFixture) -> Heard:
@@ -102,7 +58,7 @@ async def heard(made: DemoSite, caplog: pytest.LogCaptureFixture) -> Heard:
     rows = await made.app.core.store.outbox("nobody", limit=1_000)
     return Heard(
         lines=frozenset(record.msg for record in caplog.records),
-        counts=dict(upkeep.signals.counts),
+        counts=await counted(made),
         events=frozenset(row.publication.type for row in rows),
         todo=frozenset(entry.first.subject.value for entry in await upkeep.todo.list()),
     )
@@ -127,10 +83,9 @@ async def test_to_do_log_count_and_event_tell_the_same_of_each_effect(
     effect: Effect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    row = CASES[effect]
-    wrong = script(effect, row.operation, **row.rest)
+    row = HEARD[effect]
     soon = Timeouts(reply_s=1.0, total_s=1.5)
-    async with world(tmp_path, wrong, policies=fast(hold_s=60.0), timeouts=soon) as made:
+    async with world(tmp_path, row.script, policies=fast(hold_s=60.0), timeouts=soon) as made:
         period = ReadPeriod(start=NOON - timedelta(days=1), end=NOON)
         read = row.kind is C.ON_DEMAND_READ_SCALAR
         request = CommandRequest(
@@ -138,7 +93,7 @@ async def test_to_do_log_count_and_event_tell_the_same_of_each_effect(
         )
         await settled(made, request)
         found = await heard(made, caplog)
-    said = frozenset(found.counts) - _LIFE
+    said = frozenset(map(Signal, found.counts)) - _LIFE
     assert said == row.said
     for signal in set(SIGNALS) - _LIFE:
         line = SIGNALS[signal]
