@@ -295,8 +295,12 @@ def _child(
 
 
 def _troubled(order: ServiceOrder, problem: OrderProblem, before: tuple[Effect, ...]) -> _Change:
-    reply = _reply(order, e.ReplyKind.INTERIM, {"exception": problem.code, "reason": problem.text})
-    return _Change(replace(order, problem=problem), (*before, _todo(order, problem), reply))
+    """The requester is told once of the same exception, whatever people read of it meanwhile."""
+    after, effects = replace(order, problem=problem), (*before, _todo(order, problem))
+    if order.problem is not None and order.problem.code == problem.code:
+        return _Change(after, effects)
+    told = {"exception": problem.code, "reason": problem.text}
+    return _Change(after, (*effects, _reply(order, e.ReplyKind.INTERIM, told)))
 
 
 def _people(order: ServiceOrder, event: Event) -> _Change:
