@@ -1,6 +1,7 @@
 """One trace from who asked to what came of it: for a command, an order, across a kill, onwards."""
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,11 +27,13 @@ from adapter.demo.demo import stage
 from adapter.demo.order import DemoCrew, NewService, new_service, run_order
 from adapter.engine import tracing
 from adapter.engine.tracing import SPANS, SpanName
-from adapter.errors import NotSent
+from adapter.errors import NotSent, SettingsError
 from adapter.headend.client import HeadEndClient
 from adapter.model.ids import EndpointId
 from adapter.orders.order import OrderState
+from adapter.service import app
 from adapter.service.log import start_logging
+from adapter.service.settings import TracingSettings
 from adapter.service.tracing import OpenTelemetry
 from adapter.simulator.faults import Effect
 from adapter.simulator.meters import PopulationPlan
@@ -236,6 +239,16 @@ def test_a_posted_event_carries_the_trace() -> None:
         made = envelope(event, form)
         read = from_http_event(HTTPMessage(headers=dict(made.headers), body=made.body))
         assert read.get_extension("traceparent") == CALLER
+
+
+async def test_without_the_extra_the_start_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "adapter.service.tracing", None)
+    asked = TracingSettings(endpoint="http://127.0.0.1:4318/v1/traces")
+    with pytest.raises(SettingsError, match=r"openway-gateway\[otel\]"):
+        async with app.traced(asked):
+            pass
 
 
 async def test_the_head_end_is_told_of_a_trace_only_where_a_setting_says_so() -> None:
