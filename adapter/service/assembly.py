@@ -41,7 +41,7 @@ from adapter.engine.subscriptions.subscriptions import (
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.retention import Retention
-from adapter.engine.upkeep.signals import Signal, Signals, say_set_aside
+from adapter.engine.upkeep.signals import Signals, say_set_aside
 from adapter.engine.upkeep.todo import Todos
 from adapter.engine.upkeep.upkeep import Upkeep
 from adapter.engine.upkeep.witness import Witness, WitnessPolicy

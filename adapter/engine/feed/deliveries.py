@@ -105,8 +105,7 @@ class _Open:
 
 
 class ReceiverLoop:
-    """Posts to one receiver what it wants. `once` is a loop of the runner; `alarmed` is told when
-    the receiver is too far behind."""
+    """Posts to one receiver what it wants. `once` is a loop of the runner."""
 
     def __init__(
         self,
@@ -123,7 +122,6 @@ class ReceiverLoop:
         self._store = store
         self._clock = clock
         self._alarm_after = alarm_after
-        self._alarmed = alarmed
         self._jitter = jitter
         self._state: ReceiverState | None = None
         self._stored_seq = 0
