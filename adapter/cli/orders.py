@@ -1,7 +1,7 @@
 """`openway order`: service orders of a running gateway."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -25,7 +25,7 @@ from adapter.cli.output import (
     show_list,
 )
 from adapter.cli.session import Session, with_session
-from adapter.cli.times import MOMENT
+from adapter.cli.times import MOMENT, SECONDS
 from adapter.cli.words import Word
 from adapter.errors import InvalidRequest
 from adapter.orders.lifecycle import PRIORITIES
@@ -35,7 +35,10 @@ _KINDS: Final = Word([kind.value for kind in OrderKind])
 _STATES: Final = Word([state.name.lower() for state in OrderState])
 _UNSEEN: Final = frozenset({"pending", "validate"})
 _FIRST_LOOK_S: Final = 2.0
-_AGAIN_S: Final = 0.05
+_FIRST_WAIT_S: Final = 0.05
+_LOOK_S: Final = 20.0
+"""How long one request waits at the API before the next one, and the first one."""
+
 _TROUBLED: Final = frozenset({"validation_error", "activity_error", "discarded"})
 ORDERS: Final = columns(
     "order", "id kind service_point state children reference", ("created", "created_at")
@@ -72,6 +75,7 @@ def order() -> None:
     show_default=True,
 )
 @_ELEMENT
+@click.option("--wait", "wait_s", type=SECONDS, help="Wait so long for the end (90s, 10m).")
 @as_json
 @with_session
 def submit(
@@ -80,17 +84,25 @@ def submit(
     kind: str,
     service_point: str,
     elements: tuple[str, ...],
+    wait_s: float | None,
     as_json: bool,
     **given: object,
 ) -> None:
     """Submit an order of KIND (enable, disable, cut, reconnect, exchange, back_to_back).
 
-    One that a rule stops at once waits for a person; the exit code tells.
+    One that a rule stops at once waits for a person; the exit code tells. With
+    --wait it is seen to its end.
     """
     body = _asked(kind, service_point, elements, given)
-    made = _looked_at(session, fields(session.client.post("/orders", body)))
+    made = fields(session.client.post("/orders", body))
+    if wait_s is None:
+        made = _waited(session, made, _FIRST_LOOK_S, lambda order: order["state"] not in _UNSEEN)
+    else:
+        made = _waited(session, made, wait_s, _ended)
+        if not _ended(made):
+            say(f"still {made['state_title']} after {wait_s:g} s")
     print_order(made, as_json=as_json)
-    raise SystemExit(_rests(made))
+    raise SystemExit(_rests(made) if wait_s is None or _ended(made) else Exit.UNREACHABLE)
 
 
 @order.command()
@@ -304,14 +316,26 @@ def _act(
     show_each(made, ORDERS, lambda one: print_order(one, as_json=as_json), as_json=as_json)
 
 
-def _looked_at(session: Session, made: dict[str, Json]) -> dict[str, Json]:
-    """The order once the rules were asked, which is at once unless the gateway is busy."""
-    until = time.monotonic() + _FIRST_LOOK_S
-    while made["state"] in _UNSEEN and time.monotonic() < until:
-        time.sleep(_AGAIN_S)
-        shown = fields(session.client.get(f"/orders/{segment(str(made['id']))}"))
-        made = fields(shown["order"])
+def _waited(
+    session: Session,
+    made: dict[str, Json],
+    timeout_s: float,
+    enough: Callable[[dict[str, Json]], bool],
+) -> dict[str, Json]:
+    """The order when that is enough, or as it is after so many seconds."""
+    until = time.monotonic() + timeout_s
+    look_s = _FIRST_WAIT_S
+    while not enough(made) and (left := until - time.monotonic()) > 0:
+        wait_s = min(look_s, left)
+        path = f"/orders/{segment(str(made['id']))}"
+        made = fields(fields(session.client.get(path, {"wait": wait_s}, wait_s=wait_s))["order"])
+        look_s = min(2 * look_s, _LOOK_S)
     return made
+
+
+def _ended(made: Mapping[str, Json]) -> bool:
+    """It is final, or waits for a person."""
+    return bool(made["final"]) or made["state"] in _TROUBLED
 
 
 def _rests(made: dict[str, Json]) -> Exit:

@@ -276,6 +276,11 @@ class ServiceOrder(Struct, frozen=True, kw_only=True, gc=False):
     def final(self) -> bool:
         return self.state in FINAL_STATES
 
+    @property
+    def rests(self) -> bool:
+        """It is final, or waits for a person."""
+        return self.final or self.state in ERROR_STATES
+
     def child_id(self, number: int) -> ChildId:
         return ChildId(f"{self.id}.{number}")
 

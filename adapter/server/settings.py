@@ -294,7 +294,7 @@ class RestSettings:
     allow_cleartext: Annotated[bool, "beyond loopback: serve without TLS"] = False
     body_bytes: Annotated[Body, "largest request body that is read"] = 8 * MIB
     deadline_s: Annotated[PositiveSeconds, "a request must be answered in this time"] = 30.0
-    longest_wait_s: Annotated[Seconds, "longest ?wait= of a caller for a command to end"] = 60.0
+    longest_wait_s: Annotated[Seconds, "longest ?wait= of a caller"] = 60.0
     leave_s: Annotated[Seconds, "at a stop /readyz says 503 for so long before the ports close"] = (
         1.0
     )

@@ -175,7 +175,7 @@ FOLDERS: dict[str, set[str]] = {
 # fmt: off
 BESIDE: dict[str, set[str]] = {
     "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
-        "private_files", "runner", "sortable_ids", "tracing"},
+        "private_files", "runner", "sortable_ids", "tracing", "watchers"},
     "store": {
         "chain", "compression", "database", "files", "migrate", "rows", "threads", "transaction",
     },

@@ -24,6 +24,7 @@ from tests.store.nothing_at_hand import NothingAtHand
 from tests.web.both_servers import NOON, TOKENS, Rig, Told, a_rig, status_changed, token_of
 
 PERIOD = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T01:00:00+01:00"}
+LATER = "2026-03-04T00:00:00Z"
 NEEDS_APPROVAL = CommandSettings(
     dispatch=DispatchSettings(switch=SwitchPolicy(needs_approval=True))
 )
@@ -246,6 +247,19 @@ async def test_a_long_poll_is_bounded() -> None:
         made = await submitted(rig, CommandKind.LOAD_CHECK)
         told = await rig.ask("GET", f"/commands/{made['id']}?wait=3600")
         assert (told.status, told["final"]) == (200, False)
+
+
+async def test_the_end_of_an_order_is_waited_for() -> None:
+    async with a_rig() as rig:
+        order = {"kind": "cut", "service_point": "SP-M1", "reference": "r", "effective_at": LATER}
+        made = await rig.ask("POST", "/orders", order)
+        await rig.gateway.orders.drain()
+        path = f"/orders/{made['id']}"
+        told = await rig.ask("GET", f"{path}?wait=0.01")
+        assert (told.status, told["order"]["state"]) == (200, "waiting")
+        waiting = asyncio.create_task(rig.ask("GET", f"{path}?wait=30"))
+        await rig.ask("POST", f"{path}/discard", {"reason": "not wanted"})
+        assert (await waiting)["order"]["final"]
 
 
 async def test_outcomes_and_messages_of_a_command_can_be_read() -> None:

@@ -1,12 +1,11 @@
-"""What is waited for: the data of a read by its meters, the end of a command by its callers.
+"""What is waited for: the data of a read by its meters.
 
 Which meters of a read for many still have no data is kept beside the store and never the truth: a
 stop loses it, and the next look at all meters makes it again. Without it every payload would be a
 reason to look at a whole city.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -121,49 +120,3 @@ class Awaited:
     def progress(self, command: CommandId) -> Progress | None:
         read = self._reads.get(command)
         return None if read is None else read.progress
-
-
-_LOOK_EVERY_S: Final = 30.0
-"""Every save wakes who waits; that it should not is not believed for ever."""
-
-
-class Watchers:
-    """Callers that wait until a command rests; the save that brings it there wakes them."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[CommandId, set[asyncio.Future[Command]]] = {}
-
-    def changed(self, command: Command) -> None:
-        """A command was saved."""
-        if command.id not in self._waiting or not command.activity.state.rests:
-            return
-        for future in self._waiting[command.id]:
-            if not future.done():
-                future.set_result(command)
-
-    async def wait(
-        self,
-        command: CommandId,
-        look: Callable[[CommandId], Awaitable[Command]],
-        *,
-        timeout_s: float,
-    ) -> Command:
-        """What `look` sees when the command rests, or after `timeout_s` seconds."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Command] = loop.create_future()
-        self._waiting.setdefault(command, set()).add(ended)
-        deadline = loop.time() + timeout_s
-        try:
-            while True:
-                found = await look(command)
-                left = deadline - loop.time()
-                if found.activity.state.rests or left <= 0:
-                    return found
-                await asyncio.wait((ended,), timeout=min(left, _LOOK_EVERY_S))
-                if ended.done():
-                    return ended.result()
-        finally:
-            waiting = self._waiting[command]
-            waiting.discard(ended)
-            if not waiting:
-                del self._waiting[command]

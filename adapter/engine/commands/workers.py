@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from adapter.commands.activity import Command
 from adapter.engine.commands.apply import Applier
 from adapter.engine.commands.at_once import AtOnce
-from adapter.engine.commands.awaited import Watchers
 from adapter.engine.commands.completer import Completer
 from adapter.engine.commands.correlator import Correlator, MessageReader
 from adapter.engine.commands.dispatcher import Dispatcher
@@ -24,6 +23,8 @@ from adapter.engine.readings.ports import MeasurementStore
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.durations import Durations
 from adapter.engine.upkeep.signals import Signals, say_command_waits
+from adapter.engine.watchers import Watchers
+from adapter.model.ids import CommandId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class CommandWorkers:
     correlator: Correlator
     publisher: Publisher
     messages: MessageLog
-    watchers: Watchers
+    watchers: Watchers[CommandId, Command]
     at_once: AtOnce
     signals: Signals
 
@@ -64,11 +65,11 @@ def connect_workers(
     """`entropy` gives the random 80 bits of a command's id. `moved` is called with every command
     that was saved: a hint, never needed for truth."""
     dispatch, signals = settings.dispatch, signals or Signals(clock)
-    watchers = Watchers()
+    watchers = Watchers[CommandId, Command](lambda command: command.activity.state.rests)
 
     def changed(command: Command) -> None:
         monitor.changed(command)
-        watchers.changed(command)
+        watchers.changed(command.id, command)
         moved(command)
         say_command_waits(signals, command)
 

@@ -47,6 +47,7 @@ from adapter.engine.upkeep.clock_correction import CorrectionStore
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.engine.upkeep.todo import Todo
+from adapter.engine.watchers import Watchers
 from adapter.errors import Conflict, IllegalTransition, InvalidRequest, NotFound
 from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.model.values import replace
@@ -99,6 +100,7 @@ class Orders:
         self._signals = signals
         self._clock = clock
         self._ids = SortableIds(entropy)
+        self._watchers = Watchers[OrderId, ServiceOrder](lambda order: order.rests)
         self.rules = rules or OrderRules()
         keep = partial(registry.import_devices, by="master_data", whole=True)
         self._orchestrator = Orchestrator(
@@ -139,6 +141,7 @@ class Orders:
     def _saved(self, change: OrderChange) -> None:
         """What may be due by it; what people have to hear of."""
         case = change.case
+        self._watchers.changed(case.order.id, case.order)
         if case.order.state in ERROR_STATES:
             self._say_in_error(case.order)
         woken = case.order.final or (case.wake is not None and case.wake <= self._clock.now())
@@ -302,6 +305,11 @@ class Orders:
     async def get(self, order: OrderId) -> ServiceOrder:
         """Raises NotFound."""
         return (await self._orchestrator.case(order)).order
+
+    async def wait(self, order: OrderId, *, timeout_s: float) -> ServiceOrder:
+        """The order when it is final or needs a person, or as it is after `timeout_s` seconds.
+        Raises NotFound."""
+        return await self._watchers.wait(order, self.get, timeout_s=timeout_s)
 
     async def list(self, wanted: OrderFilter | None = None) -> Listing[ServiceOrder, OrderId]:
         """Newest first; what cannot be read is among `unreadable`."""

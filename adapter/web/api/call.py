@@ -139,6 +139,11 @@ async def place_to_wait(api: ApiContext) -> AsyncIterator[None]:
         yield
 
 
+def wait_of(api: ApiContext, asked: ApiRequest) -> float:
+    """How many seconds the caller waits, as far as the settings let it."""
+    return min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
+
+
 def check_place(api: ApiContext) -> None:
     """Raises ProblemRaised 429 where too many wait."""
     if api.waiting.locked():

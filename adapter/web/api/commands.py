@@ -54,7 +54,7 @@ from adapter.web.api.call import (
     member,
     place_to_wait,
     require,
-    seconds_of,
+    wait_of,
 )
 from adapter.web.api.problems import ProblemRaised
 
@@ -369,7 +369,7 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
+    wait_s = wait_of(api, asked)
     if not wait_s:
         return _far(api, await api.gateway.commands.get(_command(asked)))
     async with place_to_wait(api):

@@ -30,7 +30,7 @@ from adapter.web.api.call import (
     id_of,
     limit_of,
     place_to_wait,
-    seconds_of,
+    wait_of,
     whole_of,
     yes_or_no,
 )
@@ -199,7 +199,7 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     if STREAM in asked.headers.get("Accept", ""):
         return await _streamed(api, asked, wanted)
     limit = whole_of(asked, "limit", _PAGE) if "limit" in asked.query else _USUAL
-    wait_s = min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
+    wait_s = wait_of(api, asked)
     after = await after_of(api, asked)
     if not wait_s:
         return await _answer(api, asked, await api.gateway.feed.page(after, wanted, limit=limit))

@@ -27,7 +27,7 @@ from adapter.web.api.call import (
     member,
     moment_of,
     row_of,
-    seconds_of,
+    wait_of,
     whole_of,
 )
 from adapter.web.api.problems import ProblemRaised
@@ -181,9 +181,9 @@ async def get_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def retry_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Answers once it was judged, with what became of it, or after `wait` seconds."""
-    inbox, wait_s = _inbox(asked), seconds_of(asked, "wait")
+    inbox = _inbox(asked)
     await api.gateway.inbox.retry(inbox, by=asked.actor)
-    await api.gateway.inbox.judged(inbox, timeout_s=min(wait_s, api.settings.longest_wait_s))
+    await api.gateway.inbox.judged(inbox, timeout_s=wait_of(api, asked))
     return await get_message(api, asked)
 
 

@@ -350,3 +350,20 @@ def test_wrong_usage_and_missing_rights_have_their_exit_codes(openway: Terminal)
     assert "activity_type" in unknown.err
     denied = openway.as_(APPROVER)("order", "submit", "cut", point(4), "--reference", "y")
     assert denied.code == Exit.CONFLICT
+
+
+def test_an_order_is_waited_for_as_a_command_is(openway: Terminal) -> None:
+    def told(kind: str, where: str, reference: str, wait: str) -> tuple[int, str]:
+        made = openway(
+            "order", "submit", kind, where, "--reference", reference, "--wait", wait, "--json"
+        )
+        return made.code, str(made.json["state"])
+
+    assert told("cut", point(30), "waited", "1m") == (Exit.OK, "completed")
+    assert told("cut", "nowhere", "in vain", "1m") == (Exit.WITHOUT_SUCCESS, "validation_error")
+    later = ("--effective-at", "+2h")
+    made = openway(
+        "order", "submit", "cut", point(31), "--reference", "later", *later, "--wait", "0.1"
+    )
+    assert made.code == Exit.UNREACHABLE
+    assert "still Waiting for Effective Date after 0.1 s" in made.err
