@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from adapter import __version__
-from adapter.cli.client import NoDocument, Unreachable
+from adapter.cli.client import NoDocument
 from adapter.cli.commands import command
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
@@ -41,6 +41,7 @@ from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
 from adapter.cli.upkeep_top import top
 from adapter.cli.wire import wire, wsdl
+from adapter.client.errors import Unreachable
 from adapter.errors import GatewayError
 
 _EXITS = "\b\nExit codes:\n" + "\n".join(

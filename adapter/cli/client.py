@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from adapter.client.errors import Unreachable, problem_of
 from adapter.errors import GatewayError, SettingsError
 from adapter.model.secret import Secret
 from adapter.settings.text_files import require_file
@@ -21,25 +22,10 @@ _LONGEST_ANSWER: Final = 256 * 1024 * 1024
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
-class Unreachable(GatewayError):
-    """No answer came from the API: not there, too slow, or not speaking HTTP."""
-
-    code = "unreachable"
-
-
 class NoDocument(GatewayError):
     """No document came from another service than the API: not there, too slow, or too large."""
 
     code = "unreachable"
-
-
-class ApiProblem(GatewayError):
-    """The API refused. `status` is HTTP's, `code` the gateway's own where it gave one."""
-
-    def __init__(self, status: int, code: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +173,4 @@ def _answer(status: int, content: bytes, url: str) -> Json:
         body = None
     if status < 300:
         return body
-    problem = fields(body)
-    code = problem.get("code") or f"http_{status}"
-    text = problem.get("detail") or problem.get("title") or f"the API answered {status}"
-    raise ApiProblem(status, str(code), str(text))
+    raise problem_of(status, fields(body))

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from adapter.cli.client import ApiProblem, NoDocument, Unreachable, fields, items
+from adapter.cli.client import NoDocument, fields, items
 from adapter.cli.numbers import WholeNumber
 from adapter.cli.times import MOMENT
+from adapter.client.errors import ApiProblem, Unreachable
 from adapter.errors import (
     Conflict,
     ContractError,

@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from adapter.cli.client import ApiProblem, Client, Json, Unreachable, fields, items, segment
+from adapter.cli.client import Client, Json, fields, items, segment
+from adapter.client.errors import ApiProblem, Unreachable
 from adapter.engine.readings.reports import EventRow, Grouping, ValueQuery, ValueRow
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from adapter.cli.client import ApiProblem, Json, Unreachable, fields, items, segment
+from adapter.cli.client import Json, fields, items, segment
 from adapter.cli.output import (
     as_json,
     columns,
@@ -21,6 +21,7 @@ from adapter.cli.output import (
     show_list,
 )
 from adapter.cli.session import Session, with_session
+from adapter.client.errors import ApiProblem, Unreachable
 
 if TYPE_CHECKING:
     from adapter.engine.commands.ports import Import

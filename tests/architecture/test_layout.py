@@ -132,7 +132,8 @@ def test_the_xml_libraries_are_imported_in_wire_only(module: str) -> None:
 
 @for_every("module", MODULES)
 def test_aiohttp_is_imported_at_the_edges_only(module: str) -> None:
-    if part_of(module) not in ("headend", "web", "webhooks", "server", "simulator", "fieldwork"):
+    edges = ("client", "fieldwork", "headend", "server", "simulator", "web", "webhooks")
+    if part_of(module) not in edges:
         assert "aiohttp" not in packages_imported(module)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cli.client import ApiProblem, Client, Unreachable, items, segment
+from adapter.cli.client import Client, items, segment
+from adapter.client.errors import ApiProblem, Unreachable
 from adapter.errors import SettingsError
 from adapter.model.secret import Secret
 from tests.headend.authority import Authority

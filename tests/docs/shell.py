@@ -96,7 +96,7 @@ class Shell:
     jobs: list[Job] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for shared in ("fixtures", "wsdl"):  # as they lie in a clone
+        for shared in ("docs", "fixtures", "wsdl"):  # as they lie in a clone
             (self.folder / shared).symlink_to(ROOT / shared)
         kept = {
             name: each
@@ -158,6 +158,8 @@ class Shell:
                 return self._openway(shlex.split(recipe(*arguments))[1:])
             case "curl":
                 return curl(arguments, self.folder)
+            case "python":
+                return self._python(arguments)
             case "export":
                 self.environ.update(map(_variable, arguments))
             case "kill":
@@ -194,6 +196,20 @@ class Shell:
         with self.entered(), told[0], told[1]:
             self.status = run(list(arguments))
         return printed.getvalue()
+
+    def _python(self, arguments: Sequence[str]) -> str:
+        ended = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**self.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_END_S,
+            check=False,
+        )
+        self.status = ended.returncode
+        return ended.stdout
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:

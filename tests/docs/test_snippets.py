@@ -128,9 +128,9 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def python(block: Block, session: Session) -> None:
-    code = compile(block.text, str(block), "exec")
-    printed = io.StringIO()
     session.need_site()
+    code = compile(session.shell.here(block.text), str(block), "exec")
+    printed = io.StringIO()
     with session.shell.entered(), contextlib.redirect_stdout(printed):
         exec(code, {"__name__": "__main__"})
     session.printed = session.shell.there(printed.getvalue())

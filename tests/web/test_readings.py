@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from adapter.cli import run as openway
-from adapter.cli.client import Client, Unreachable
+from adapter.cli.client import Client
 from adapter.cli.output import Exit
+from adapter.client.errors import Unreachable
 from adapter.engine.readings.reports import ValuePage, ValueQuery
 from adapter.errors import StoreFailed
 from adapter.model.ids import DeviceId
