@@ -15,6 +15,7 @@ import click
 from adapter import __version__
 from adapter.cli.client import NoDocument
 from adapter.cli.commands import command
+from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
 from adapter.cli.events import device_events, outages
@@ -76,6 +77,8 @@ for _each in (
     replay,
 ):  # fmt: skip
     openway.add_command(_each)
+for _each in BULK:
+    command.add_command(_each)
 for _each in VISITS:
     order.add_command(_each)
 for _each in ENTERING:

@@ -17,6 +17,7 @@ from adapter.model.secret import Secret
 from adapter.settings.text_files import require_file
 
 PREFIX: Final = "/api/v1"
+_JSON: Final = "application/json"
 _LONGEST_ANSWER: Final = 256 * 1024 * 1024
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -54,6 +55,10 @@ class Client:
     ) -> Json:
         return self._call("POST", path, json.dumps(body or {}, default=_text).encode(), wait_s)
 
+    def send(self, path: str, raw: bytes, media: str) -> Json:
+        """Of another type than JSON."""
+        return self._call("POST", path, raw, 0.0, media)
+
     def beside_the_api(self, path: str) -> tuple[int, str]:
         """The status and the text of what is not below /api/v1. Raises Unreachable."""
         with self._asked("GET", path, None, self.timeout_s, prefix="") as answer:
@@ -68,7 +73,7 @@ class Client:
         """
         wanted = {name: _text(value) for name, value in (query or {}).items() if value is not None}
         target = f"{path}?{urlencode(wanted)}" if wanted else path
-        with self._asked("GET", target, None, self.timeout_s) as answer:
+        with self._asked("GET", target, None, self.timeout_s, _JSON) as answer:
             if answer.status >= 300:
                 _answer(answer.status, answer.read(_LONGEST_ANSWER), self.url)
             ended = False
@@ -87,13 +92,22 @@ class Client:
         except OSError as error:
             raise SettingsError(f"api.ca_file: {_reason(error)}") from error
 
-    def _call(self, method: str, path: str, body: bytes | None, wait_s: float) -> Json:
-        with self._asked(method, path, body, self.timeout_s + wait_s) as answer:
+    def _call(
+        self, method: str, path: str, body: bytes | None, wait_s: float, media: str = _JSON
+    ) -> Json:
+        with self._asked(method, path, body, self.timeout_s + wait_s, media) as answer:
             return _answer(answer.status, answer.read(_LONGEST_ANSWER), self.url)
 
     @contextmanager
     def _asked(
-        self, method: str, path: str, body: bytes | None, timeout: float, prefix: str = PREFIX
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout: float,
+        media: str = _JSON,
+        *,
+        prefix: str = PREFIX,
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer's head has come; its body is read inside, under the same errors."""
         parts = urlsplit(self.url)
@@ -106,7 +120,7 @@ class Client:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
         target = f"{parts.path.rstrip('/')}{prefix}{path}"
         try:
-            connection.request(method, target, body, self._headers(body))
+            connection.request(method, target, body, self._headers(body, media))
             yield connection.getresponse()
         except TimeoutError as error:
             raise Unreachable(f"{self.url}: no answer within {timeout:g} seconds") from error
@@ -115,10 +129,10 @@ class Client:
         finally:
             connection.close()
 
-    def _headers(self, body: bytes | None) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "openway"}
+    def _headers(self, body: bytes | None, media: str) -> dict[str, str]:
+        headers = {"Accept": _JSON, "User-Agent": "openway"}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key.reveal()}"
         if self.second_key is not None:

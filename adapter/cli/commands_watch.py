@@ -15,7 +15,7 @@ _LOOK_S: Final = 20.0
 _FOLLOW_S: Final = 3.0
 """The same for a read for many, whose progress is shown."""
 
-_SUCCESS: Final = frozenset(
+SUCCESS: Final = frozenset(
     {Outcome.SUCCEEDED.value, Outcome.SUCCEEDED_INFERRED.value, Outcome.ALREADY_SATISFIED.value}
 )
 _WAITS: Final = frozenset(state.value for state in TO_DO)
@@ -68,7 +68,7 @@ def _line(found: Mapping[str, Json]) -> str:
 
 
 def outcome_exit(found: Mapping[str, Json]) -> Exit:
-    if found.get("outcome") in _SUCCESS:
+    if found.get("outcome") in SUCCESS:
         return Exit.OK
     if found.get("final") or found.get("state") in _WAITS:
         return Exit.WITHOUT_SUCCESS

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from adapter.commands.flows import CommandKind, Priority
     from adapter.model.device import DeviceView
     from adapter.orders.order import OrderKind
+    from adapter.web.api.bulk import BulkIn, BulkOut, BulkRowOut
     from adapter.web.api.commands import CommandIn, CommandOut, Outcomes, PeriodIn
     from adapter.web.api.feed import EventOut, EventPageOut
     from adapter.web.api.orders import OrderIn, OrderOut, OrderShownOut, RequestOut
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiProblem",
     "BadRequest",
+    "BulkIn",
+    "BulkOut",
+    "BulkRowOut",
     "CommandIn",
     "CommandKind",
     "CommandOut",
@@ -84,6 +88,7 @@ _MODULES: Final = MappingProxyType(
         "adapter.commands.flows": ("CommandKind", "Priority"),
         "adapter.model.device": ("DeviceView",),
         "adapter.orders.order": ("OrderKind",),
+        "adapter.web.api.bulk": ("BulkIn", "BulkOut", "BulkRowOut"),
         "adapter.web.api.commands": ("CommandIn", "CommandOut", "Outcomes", "PeriodIn"),
         "adapter.web.api.feed": ("EventOut", "EventPageOut"),
         "adapter.web.api.orders": ("OrderIn", "OrderOut", "OrderShownOut", "RequestOut"),

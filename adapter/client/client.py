@@ -2,9 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, Self, TypeVar
+
+import msgspec
+from msgspec import structs
 
 from adapter.client.calls import Calls, Query, segment
 from adapter.commands.activity import State
@@ -13,6 +16,7 @@ from adapter.model.device import DeviceView
 from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
 from adapter.orders.order import ERROR_STATES, OrderKind
+from adapter.web.api.bulk import BulkIn, BulkOut, BulkRowOut, BulkRowPage
 from adapter.web.api.call import NothingIn, ReasonIn
 from adapter.web.api.commands import CommandIn, CommandOut, CommandPage, Outcomes
 from adapter.web.api.feed import MOST_EVENTS, NEWEST, EventOut, EventPageOut
@@ -25,6 +29,7 @@ from adapter.web.api.orders import (
     RequestOut,
     slug,
 )
+from adapter.web.api.problems import LINES
 from adapter.web.api.registry import DevicePage
 from adapter.web.api.todo import TodoList, TodoShown
 
@@ -119,6 +124,22 @@ class GatewayClient:
 
     async def command_outcomes(self, command: str) -> Outcomes:
         return await self._calls.get(Outcomes, f"/commands/{segment(command)}/outcomes")
+
+    async def submit_bulk(self, header: BulkIn, rows: Iterable[Mapping[str, object]]) -> BulkOut:
+        """Many commands of one kind, all or none: each row has `device` or `devices`, and what it
+        has of its own. The same key gives the same bulk request. Raises BadRequest, whose `faults`
+        name line and field of each row that is refused; the first row is line 2."""
+        if header.idempotency_key is None:
+            header = replace(header, idempotency_key=_made_key())
+        shared = {name: each for name, each in structs.asdict(header).items() if each != []}
+        body = msgspec.json.Encoder().encode_lines([shared, *rows])
+        return await self._calls.post(BulkOut, "/commands/bulk", body, repeatable=True, media=LINES)
+
+    async def get_bulk(self, bulk: str) -> BulkOut:
+        return await self._calls.get(BulkOut, f"/commands/bulk/{segment(bulk)}")
+
+    def list_bulk_rows(self, bulk: str) -> AsyncIterator[BulkRowOut]:
+        return self._pages(BulkRowPage, f"/commands/bulk/{segment(bulk)}/rows", {})
 
     # ------------------------------------------------------------ orders
 

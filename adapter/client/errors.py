@@ -10,7 +10,7 @@ GatewayError
     └── TryLater        nothing was accepted for now: the same request may be sent again
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -29,8 +29,9 @@ class Unreachable(GatewayError):
 
 class ApiProblem(GatewayError):
     """The API refused. `status` is HTTP's, `code` the gateway's own where it gave one; `field` is
-    the place in the request and `rule` what it breaks, where they are known. `after_s` is how long
-    the API wants to be left alone."""
+    the place in the request and `rule` what it breaks, where they are known; `faults` have `line`,
+    `field` and `rule` of the rows of a bulk request. `after_s` is how long the API wants to be left
+    alone."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class ApiProblem(GatewayError):
         *,
         field: str | None = None,
         rule: str | None = None,
+        faults: Sequence[object] = (),
         after_s: float = 0.0,
     ) -> None:
         super().__init__(text)
@@ -47,6 +49,7 @@ class ApiProblem(GatewayError):
         self.code = code
         self.field = field
         self.rule = rule
+        self.faults = tuple(each for each in faults if isinstance(each, Mapping))
         self.after_s = after_s
 
 
@@ -92,7 +95,7 @@ def problem_of(
     code = str(body.get("code") or f"http_{status}")
     text = str(body.get("detail") or body.get("title") or f"the API answered {status}")
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status, ApiProblem)
-    field, rule = body.get("field"), body.get("rule")
+    field, rule, faults = body.get("field"), body.get("rule"), body.get("faults")
     wish = headers.get("Retry-After", "")
     after_s = float(wish) if wish.isascii() and wish.isdigit() and len(wish) < 9 else 0.0
     return kind(
@@ -101,5 +104,6 @@ def problem_of(
         text,
         field=field if isinstance(field, str) else None,
         rule=rule if isinstance(rule, str) else None,
+        faults=faults if isinstance(faults, list) else (),
         after_s=min(after_s, _LONGEST_WISH_S),
     )

@@ -246,7 +246,7 @@ def assemble(
         entropy=entropy,
         moved=lambda command: order_sink.moved(command),
     )
-    commands = Commands(store, workers, payloads.data, clock)
+    commands = Commands(store, store, workers, payloads.data, clock)
     registry = Registry(store, devices, SqliteServicePoints(database), clock)
     parts = orders or OrderParts()
     running_orders = Orders(

@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -233,3 +234,25 @@ def test_what_answers_but_is_no_gateway_is_named(
 ) -> None:
     monkeypatch.setenv("OPENWAY_API_URL", service.listener_url)
     assert openway("command", "list").code != Exit.OK
+
+
+def test_a_file_of_commands_is_submitted_as_one(openway: Terminal, tmp_path: Path) -> None:
+    table = tmp_path / "checks.csv"
+    table.write_text("device,reference\nM700021,a\nM700022,b\n", encoding="utf-8")
+    asked = ("--kind", "device_status_check", "--idempotency-key", "bulk-1")
+    made = openway("command", "submit-file", str(table), *asked, "--wait", "1m", "--json")
+    assert made.code == Exit.OK, made.err
+    assert (made.json["accepted"], made.json["states"]) == (2, {"completed": 2})
+    again = openway("command", "submit-file", str(table), *asked, "--json")
+    assert again.json["id"] == made.json["id"]
+    rows = openway("command", "bulk", str(made.json["id"]), "--rows")
+    assert "M700022" in rows.out
+    assert "2 completed" in openway("command", "bulk", str(made.json["id"])).out
+
+    lines = tmp_path / "checks.jsonl"
+    header = '{"kind": "device_status_check", "idempotency_key": "bulk-2"}'
+    lines.write_text(f'{header}\n{{"device": "M700021"}}\n{{"device": "nobody"}}\n', "utf-8")
+    refused = openway("command", "submit-file", str(lines))
+    assert refused.code == Exit.INVALID
+    assert "line 3: devices: nobody is not in the registry" in refused.err
+    assert "nobody is not in the registry" in refused.out

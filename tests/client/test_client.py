@@ -11,6 +11,7 @@ import pytest
 import adapter.client
 from adapter.client import (
     BadRequest,
+    BulkIn,
     CommandIn,
     CommandKind,
     GatewayClient,
@@ -92,6 +93,20 @@ async def test_a_command_is_submitted_looked_at_listed_waited_for_and_cancelled(
         listed = [each.id async for each in client.list_commands(state=State.CANCELED)]
         assert listed == [made.id]
         assert [each async for each in client.list_commands(device="M2", open=True)] == []
+
+
+async def test_many_commands_are_submitted_as_one() -> None:
+    async with a_client() as (_, client):
+        header = BulkIn(kind=CommandKind.LOAD_CHECK, reference="storm")
+        made = await client.submit_bulk(header, [{"device": f"M{n}"} for n in (1, 2, 3)])
+        assert (made.rows, made.accepted, made.refused, made.open) == (3, 3, 0, 3)
+        assert await client.get_bulk(made.id) == made
+        rows = [each async for each in client.list_bulk_rows(made.id)]
+        assert [(each.line, each.device) for each in rows] == [(2, "M1"), (3, "M2"), (4, "M3")]
+        with pytest.raises(BadRequest) as refused:
+            await client.submit_bulk(header, [{"device": "M1"}, {"device": "nobody"}])
+        (fault,) = refused.value.faults
+        assert (fault["line"], fault["field"]) == (3, "devices")
 
 
 async def test_a_list_goes_on_over_its_pages() -> None:

@@ -261,7 +261,7 @@ def recipe(target: str) -> str:
     return line
 
 
-_WITH_VALUE: Final = frozenset({"-H", "-X", "-d", "--json", "-u", "-o"})
+_WITH_VALUE: Final = frozenset({"-H", "-X", "-d", "--data-binary", "--json", "-u", "-o"})
 _PLAIN: Final = frozenset({"-s", "-i", "-N"})
 
 
@@ -283,9 +283,10 @@ def curl(arguments: Sequence[str], folder: Path) -> str:
     if "--json" in given:
         given["-d"] = given["--json"]
         headers |= {"Content-Type": "application/json", "Accept": "application/json"}
+    given.setdefault("-d", given.get("--data-binary", [""]))
     for user in given.get("-u", ()):
         headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
-    (text,) = given.get("-d", [""])
+    (text,) = given["-d"]
     body = (folder / text[1:]).read_bytes() if text.startswith("@") else text.encode()
     (method,) = given.get("-X", ["POST" if body else "GET"])
     status, answered, told = _ask(method, url, headers, body)

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from adapter.commands.activity import CommandRequest
+from adapter.engine.commands.bulk import BulkRequest
 from adapter.engine.commands.ports import InboxState, Received
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.model.ids import DeviceId
@@ -51,6 +52,17 @@ async def submitted(gateway: Life) -> object:
     return await gateway.gateway.commands.submit(request)
 
 
+async def submitted_in_bulk(gateway: Life) -> object:
+    rows = {
+        line: CommandRequest(
+            kind=PING, devices=(DeviceId(f"M70000{line}"),), idempotency_key=f"{line}"
+        )
+        for line in (2, 3, 4)
+    }
+    asked = BulkRequest(kind=PING, key="k", requester="ann", reference="", rows=rows)
+    return await gateway.gateway.commands.bulk.submit(asked, actor="ann")
+
+
 DEEDS: Final[dict[str, Callable[[Life], Awaitable[object]]]] = {
     "a message is refused": quarantined,
     "devices are loaded": imported,
@@ -59,6 +71,7 @@ DEEDS: Final[dict[str, Callable[[Life], Awaitable[object]]]] = {
     "a call is turned away": turned_away,
     "switch orders are held": held,
     "a command is accepted": submitted,
+    "a bulk request is accepted": submitted_in_bulk,
 }
 _NEEDS_A_MESSAGE: Final = (retried, discarded)
 

@@ -82,6 +82,10 @@ class AtOnce:
             left=len(taken) < len(due) or attend > mine,
         )
 
+    def leave(self, before: Command | None, after: Command) -> LeasedWork:
+        """As `take`, where all of it waits in the store for the loops."""
+        return LeasedWork(wake=wake_of(after), until=self._clock.now() + self._lease, left=True)
+
     def _may(self, item: Communication) -> bool:
         if self.backlog or len(self.calls) >= self._places:
             return False

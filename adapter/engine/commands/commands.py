@@ -14,6 +14,7 @@ from adapter.commands.events import (
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.apply import SavedWith
 from adapter.engine.commands.awaited import Progress
+from adapter.engine.commands.bulk import BulkRequests, BulkStore
 from adapter.engine.commands.ports import AuditEntry, Clock, Filter, Logged, Store
 from adapter.engine.commands.workers import CommandWorkers
 from adapter.engine.listing import Listing
@@ -35,12 +36,18 @@ class Commands:
     """
 
     def __init__(
-        self, store: Store, workers: CommandWorkers, data: MeasurementStore, clock: Clock
+        self,
+        store: Store,
+        bulks: BulkStore,
+        workers: CommandWorkers,
+        data: MeasurementStore,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._workers = workers
         self._data = data
         self._clock = clock
+        self.bulk = BulkRequests(store, bulks, workers.submitter, workers.signals, clock)
         store.set_aside.on_discard(RowKind.COMMAND, self._give_up)
 
     async def submit(self, request: CommandRequest, *, actor: str = "api") -> Command:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -36,6 +37,17 @@ from adapter.model.values import replace
 _SUBMIT_TRIES: Final = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A command that may be stored, and what of its work whoever stores it has leased."""
+
+    submission: Submission
+    surveyed: Surveyed
+    leased: LeasedWork
+    draft: Command
+    actor: str
+
+
 class Submitter:
     """`entropy` gives the random 80 bits of an id."""
 
@@ -66,46 +78,78 @@ class Submitter:
             return made
 
     async def _submit(self, request: CommandRequest, actor: str, traced: TraceSpan) -> CommandId:
-        now = self._clock.now()
-        content = _fingerprint(request)
-        if (known := await self._known(request, content)) is not None:
-            return known
-        check_request(request, now=now)
-        command, surveyed = await self._draft(request, traced.traceparent)
-        traced.set("endpoints", len(command.targets))
-        submission, mine = await self._first(command, content, actor, surveyed)
+        prepared = await self.prepare(request, actor=actor, trace=traced.traceparent)
         for _ in range(_SUBMIT_TRIES):
-            (result,) = await self._store.submit([submission])
+            if not isinstance(prepared, Prepared):
+                return prepared
+            traced.set("endpoints", len(prepared.draft.targets))
+            (result,) = await self._store.submit([prepared.submission])
             match result:
                 case Accepted(id=made, repeated=repeated):
-                    traced.set("outcome", submission.command.activity.state)
+                    traced.set("outcome", prepared.submission.command.activity.state)
                     if not repeated:
-                        self._at_once.carry(submission.command, mine)
+                        self.carry(prepared)
                     return made
                 case Duplicate(id=made):
                     return made
                 case KeyConflict(id=made):
-                    raise _key_conflict(made)
+                    raise key_conflict(made)
                 case LaneTaken(holders=holders):
-                    facts = await self._validation.facts(command)
-                    facts = replace(facts, open_commands={**facts.open_commands, **holders})
-                    submission, mine = self._submission(
-                        command, facts, content, actor, surveyed.left_out
-                    )
+                    prepared = await self.again(prepared, holders)
         raise Conflict("other commands for this device keep coming and going; try again")
 
+    async def prepare(
+        self, request: CommandRequest, *, actor: str, trace: str, at_once: bool = True
+    ) -> Prepared | CommandId:
+        """What is to be stored, as if nobody else had the meter; or the command that is known.
+        `trace` is the traceparent of what submits it. Without `at_once` its work waits in the
+        store. Raises as `submit` does."""
+        content = fingerprint(request)
+        if (known := await self._known(request, content)) is not None:
+            return known
+        check_request(request, now=self._clock.now())
+        command, surveyed = await self._draft(request, trace)
+        return await self._first(command, content, actor, surveyed, at_once=at_once)
+
+    async def again(self, prepared: Prepared, holders: Mapping[str, CommandId]) -> Prepared:
+        """After the store refused it: these others have the meter."""
+        facts = await self._validation.facts(prepared.draft)
+        facts = replace(facts, open_commands={**facts.open_commands, **holders})
+        return self._prepared(
+            prepared.draft,
+            facts,
+            prepared.submission.content,
+            prepared.actor,
+            prepared.surveyed,
+            at_once=bool(prepared.submission.leased or prepared.leased.command),
+        )
+
+    def carry(self, prepared: Prepared) -> None:
+        """It was stored."""
+        self._at_once.carry(prepared.submission.command, prepared.leased)
+
+    def next_id(self) -> str:
+        """For what is stored beside the commands."""
+        return self._ids.next(self._clock.now())
+
     async def _first(
-        self, command: Command, content: str, actor: str, surveyed: Surveyed
-    ) -> tuple[Submission, LeasedWork]:
+        self,
+        command: Command,
+        content: str,
+        actor: str,
+        surveyed: Surveyed,
+        *,
+        at_once: bool,
+    ) -> Prepared:
         """As if nobody else had the meter: where somebody has, the store refuses it. Only who is
         not accepted anyway, or wants to pass others, asks who they are."""
         if command.request.past_unclear_order is None:
             alone = Facts(violations=surveyed.violations, open_commands={})
-            made = self._submission(command, alone, content, actor, surveyed.left_out)
-            if made[0].lanes:
+            made = self._prepared(command, alone, content, actor, surveyed, at_once=at_once)
+            if made.submission.lanes:
                 return made
         facts = await self._validation.facts(command, surveyed)
-        return self._submission(command, facts, content, actor, surveyed.left_out)
+        return self._prepared(command, facts, content, actor, surveyed, at_once=at_once)
 
     async def _known(self, request: CommandRequest, content: str) -> CommandId | None:
         if request.idempotency_key is None:
@@ -114,8 +158,8 @@ class Submitter:
         if known is None:
             return None
         found = await self._store.load([known])
-        if _fingerprint(found[known].request) != content:
-            raise _key_conflict(known)
+        if fingerprint(found[known].request) != content:
+            raise key_conflict(known)
         return known
 
     async def _draft(self, request: CommandRequest, trace: str) -> tuple[Command, Surveyed]:
@@ -140,19 +184,27 @@ class Submitter:
         )
         return Command(request=request, targets=surveyed.targets, activity=activity), surveyed
 
-    def _submission(
-        self, command: Command, facts: Facts, content: str, actor: str, left_out: int
-    ) -> tuple[Submission, LeasedWork]:
+    def _prepared(
+        self,
+        command: Command,
+        facts: Facts,
+        content: str,
+        actor: str,
+        surveyed: Surveyed,
+        *,
+        at_once: bool,
+    ) -> Prepared:
         request = command.request
         verdict = self._validation.judge(command, facts)
         policy = self._policies[request.kind]
         made = step(command, verdict, now=self._clock.now(), policy=policy)
         accepted = not verdict.violations and not made.command.activity.state.final
         told: dict[str, object] = {"kind": request.kind.value, "requester": request.requester}
-        if left_out:
-            told["at_another_head_end"] = left_out
+        if surveyed.left_out:
+            told["at_another_head_end"] = surveyed.left_out
         asked = AuditNote(actor=actor, action="Submitted", subject=command.id, detail=told)
-        taken = self._at_once.take(None, made.command)
+        take = self._at_once.take if at_once else self._at_once.leave
+        taken = take(None, made.command)
         submission = Submission(
             command=made.command,
             key=request.idempotency_key,
@@ -166,7 +218,9 @@ class Submitter:
             publications=publications(made.command, made.effects, outcomes(made.effects)),
             outcomes=outcomes(made.effects),
         )
-        return submission, taken
+        return Prepared(
+            submission=submission, surveyed=surveyed, leased=taken, draft=command, actor=actor
+        )
 
 
 def _place(request: CommandRequest, surveyed: Surveyed) -> ServicePointId | None:
@@ -176,10 +230,11 @@ def _place(request: CommandRequest, surveyed: Surveyed) -> ServicePointId | None
     return request.service_point or surveyed.stands_at
 
 
-def _fingerprint(request: CommandRequest) -> str:
+def fingerprint(request: CommandRequest) -> str:
+    """Of all that was asked, but for the key."""
     plain = replace(request, idempotency_key=None)
     return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
 
 
-def _key_conflict(known: CommandId) -> Conflict:
+def key_conflict(known: CommandId) -> Conflict:
     return Conflict(f"the idempotency key belongs to command {known}, with other content")

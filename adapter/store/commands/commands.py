@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from adapter.commands.activity import Command, Work
+from adapter.commands.activity import Command, State, Work
 from adapter.commands.flows import Operation
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.engine.commands.bulk import BulkHeader, BulkId
 from adapter.engine.commands.ports import (
     Accepted,
     AuditEntry,
@@ -44,7 +45,7 @@ from adapter.model.ids import (
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace_struct as replace
 from adapter.store.chain import Head
-from adapter.store.commands import claiming, parking, reading, receiving, writing
+from adapter.store.commands import bulk, claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
 from adapter.store.database import Database
@@ -95,6 +96,38 @@ class SqliteStore:
             item.command for item, made in pairs if isinstance(made, Accepted) and not made.repeated
         )
         return results
+
+    async def submit_bulk(
+        self,
+        header: BulkHeader,
+        known: Mapping[int, CommandId],
+        rows: Mapping[int, Submission],
+        audit: AuditNote,
+    ) -> BulkHeader | Sequence[Submitted]:
+        at = self._now()
+        try:
+            stored = await self.database.write(
+                lambda tx: bulk.put(tx, header, known, rows, audit, at)
+            )
+        except bulk.NotWhole as error:
+            return error.results
+        if stored.id == header.id:
+            self._memory.put(item.command for item in rows.values())
+        return stored
+
+    async def bulk(self, id_: BulkId) -> BulkHeader | None:
+        return await self.database.read(lambda db: bulk.by_id(db, id_))
+
+    async def bulk_of_key(self, key: str) -> BulkHeader | None:
+        return await self.database.read(lambda db: bulk.by_key(db, key))
+
+    async def bulk_states(self, id_: BulkId) -> Mapping[State, int]:
+        return await self.database.query(lambda db: bulk.states(db, id_))
+
+    async def bulk_rows(
+        self, id_: BulkId, *, after: int, limit: int
+    ) -> Sequence[tuple[int, CommandId]]:
+        return await self.database.query(lambda db: bulk.rows_of(db, id_, after, limit))
 
     async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
         self.database.check_open()

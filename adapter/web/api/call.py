@@ -81,6 +81,11 @@ _CHECKS: Final[Mapping[str | None, Callable[[str], str | None]]] = {
     TEXT_PATTERN: text_problem,
 }
 _type_of: Final = cache(inspect.type_info)
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
+_MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
+_UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
+_PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
+_PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 _PART: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 """Of a place in a body: `[0]`, or a name."""
 
@@ -231,6 +236,25 @@ def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[
                 yield place, problem
 
 
+def misshapen(text: str, body: type[Struct]) -> tuple[str, str]:
+    """The field and the rule, of what the decoder says, which names the field, and of an unknown
+    word those that it takes for this body."""
+    place = _PLACE.search(text)
+    rule = _PLACE.sub("", text)
+    wrong = _UNKNOWN_WORD.search(rule)
+    if place is not None and wrong is not None and (words := words_at(body, place[1])):
+        rule = f"{wrong[1][:40]} is not one of {', '.join(words)}{meant(wrong[1], words)}"
+    unknown = _UNKNOWN_FIELD.search(text)
+    if unknown is not None:
+        known = fields_at(body, place[1] if place else "")
+        rule = f"unknown field {unknown[1][:100]}{meant(unknown[1], known)}"
+    if pattern := _PATTERN.search(rule):
+        rule = RULES.get(pattern[1].encode().decode("unicode_escape"), "has another form")
+    named = unknown or _MISSING_FIELD.search(text)
+    parts = [place[1] if place else "", named[1] if named else ""]
+    return ".".join(part for part in parts if part) or "body", rule
+
+
 def words_at(body: type[Struct], place: str) -> tuple[str, ...]:
     """The words that may stand at a place of a body, as msgspec names it (`recurrence.first`,
     `not_done[0]`); none where it takes other values."""
@@ -276,6 +300,13 @@ def _words(kind: inspect.Type) -> Sequence[object]:
         case inspect.LiteralType(values=values):
             return values
     return ()
+
+
+class RawBody(Struct, kw_only=True):
+    """A body that is no JSON, as it came, of this media type."""
+
+    media: str
+    raw: bytes
 
 
 class ReasonIn(Struct, kw_only=True, forbid_unknown_fields=True):

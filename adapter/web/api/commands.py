@@ -326,9 +326,9 @@ def _text(raw: bytes) -> str:
 
 async def submit_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wanted = asked.read(CommandIn)
-    require(asked.key, _role_for(wanted.kind))
+    require(asked.key, role_for(wanted.kind))
     check_callback(api, wanted.callback_url)
-    key = _idempotency_key(asked, wanted)
+    key = key_of(asked, wanted)
     fence = None
     if wanted.past_unclear_order:
         fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
@@ -432,13 +432,13 @@ async def get_command_messages(api: ApiContext, asked: ApiRequest) -> ApiRespons
 # ---------------------------------------------------------------- what they share
 
 
-def _role_for(kind: CommandKind) -> Role:
+def role_for(kind: CommandKind) -> Role:
     return Role.SWITCH if kind in SWITCH_KINDS else Role.OPERATE
 
 
 async def _require_for_kind(api: ApiContext, asked: ApiRequest) -> None:
     command = await api.gateway.commands.get(_command(asked))
-    require(asked.key, _role_for(command.request.kind))
+    require(asked.key, role_for(command.request.kind))
 
 
 def _second(api: ApiContext, asked: ApiRequest, role: Role) -> ApiKey:
@@ -456,7 +456,7 @@ def _second(api: ApiContext, asked: ApiRequest, role: Role) -> ApiKey:
     return second
 
 
-def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
+def key_of(asked: ApiRequest, wanted: CommandIn) -> str | None:
     given = asked.headers.get(IDEMPOTENCY_KEY)
     if given is not None and wanted.idempotency_key not in (None, given):
         raise ProblemRaised(
@@ -467,14 +467,7 @@ def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
             422, "idempotency_key", "printable ASCII only", field=IDEMPOTENCY_KEY, rule="ASCII"
         )
     key = wanted.idempotency_key if given is None else given
-    if key is not None and _OUR_KEYS.fullmatch(key):
-        raise ProblemRaised(
-            422,
-            "idempotency_key",
-            "keys of this form are the gateway's own, for children of orders and schedules",
-            field=IDEMPOTENCY_KEY,
-            rule="reserved",
-        )
+    check_key(key)
     if key is None and wanted.kind in SWITCH_KINDS:
         raise ProblemRaised(
             422,
@@ -484,6 +477,18 @@ def _idempotency_key(asked: ApiRequest, wanted: CommandIn) -> str | None:
             rule="mandatory for commands that move a switch",
         )
     return key
+
+
+def check_key(key: str | None) -> None:
+    """Raises ProblemRaised 422 for a key of the gateway's own."""
+    if key is not None and _OUR_KEYS.fullmatch(key):
+        raise ProblemRaised(
+            422,
+            "idempotency_key",
+            "keys of this form are the gateway's own, for children of orders and schedules",
+            field=IDEMPOTENCY_KEY,
+            rule="reserved",
+        )
 
 
 def _far(api: ApiContext, command: Command) -> ApiResponse:

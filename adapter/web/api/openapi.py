@@ -154,8 +154,10 @@ def _operation(route: Route, made: _Schemas) -> Json:
         operation["parameters"] = parameters
     if route.takes is not None and route.shown is not None:
         required = any(field.required for field in msgspec.structs.fields(route.takes))
+        media = route.media or ("application/json",)
         examples = {name: {"value": value} for name, value in EXAMPLES[route.shown].items()}
-        content = {"application/json": {"schema": made.of[route.shown], "examples": examples}}
+        taken = {"schema": made.of[route.shown], "examples": examples}
+        content = dict.fromkeys(media, taken)
         operation["requestBody"] = {"required": required, "content": content}
     return operation
 

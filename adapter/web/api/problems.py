@@ -1,11 +1,12 @@
 """Every error of the JSON interface as RFC 9457 problem details: what, where, by which rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
+from adapter.engine.commands.bulk import BulkRefused, RowFault
 from adapter.errors import (
     Conflict,
     Forbidden,
@@ -25,7 +26,8 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 class HttpProblem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """RFC 9457. `code` is stable; `field` is the place in the request, `rule` what it breaks."""
+    """RFC 9457. `code` is stable; `field` is the place in the request, `rule` what it breaks;
+    `faults` are the rows of a bulk request that are refused."""
 
     type: str
     title: str
@@ -34,6 +36,7 @@ class HttpProblem(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str = ""
     field: str | None = None
     rule: str | None = None
+    faults: Sequence[RowFault] = ()
 
 
 TITLES: Final[Mapping[int, str]] = {
@@ -105,6 +108,7 @@ class ProblemRaised(Exception):
         field: str | None = None,
         rule: str | None = None,
         headers: Mapping[str, str] | None = None,
+        faults: Sequence[RowFault] = (),
     ) -> None:
         super().__init__(detail)
         self.problem = HttpProblem(
@@ -115,6 +119,7 @@ class ProblemRaised(Exception):
             detail=detail,
             field=field,
             rule=rule,
+            faults=faults,
         )
         self.headers = dict(headers or {})
 
@@ -130,7 +135,13 @@ def of_error(error: GatewayError) -> ProblemRaised:
         field, rule = error.field, error.rule
     headers = {"Retry-After": "5"} if status == 503 else None
     return ProblemRaised(
-        status, error.code, detail or str(error), field=field, rule=rule, headers=headers
+        status,
+        error.code,
+        detail or str(error),
+        field=field,
+        rule=rule,
+        headers=headers,
+        faults=error.faults if isinstance(error, BulkRefused) else (),
     )
 
 

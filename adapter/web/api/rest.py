@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import re
 import socket
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
-from adapter.errors import GatewayError, meant
+from adapter.errors import GatewayError
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
@@ -33,15 +32,14 @@ from adapter.server.server import Server
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
-    RULES,
     ApiContext,
     ApiRequest,
     ApiResponse,
+    RawBody,
     bad_query,
     check_texts,
-    fields_at,
+    misshapen,
     require,
-    words_at,
 )
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
@@ -52,15 +50,9 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _KEY: Final = web.RequestKey("key", ApiKey)
 _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
-_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
-_MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
-_UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
 _NOT_UTF8: Final = "\ufffd"
 """What is read in place of bytes that are no UTF-8."""
 _HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
-_PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
-_PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
-
 log = logging.getLogger(__name__)
 
 
@@ -85,7 +77,7 @@ class Rest(Server):
         self._decoders = {
             route.takes: msgspec.json.Decoder(route.takes)
             for route in ROUTES
-            if route.takes is not None
+            if route.takes is not None and not route.media
         }
         self._failures = RateLimit(self.settings.failures_per_minute)
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
@@ -222,12 +214,14 @@ class Rest(Server):
     async def _body(self, route: Route, request: web.Request) -> msgspec.Struct | None:
         if route.takes is None:
             return None
-        _check_headers(request, self.settings.body_bytes)
+        _check_headers(request, self.settings.body_bytes, route.media or (_JSON,))
         body = await read_body(
             request, limit=self.settings.body_bytes, deadline_s=self.settings.deadline_s
         )
         if body.status:
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)
+        if route.media:
+            return RawBody(media=request.content_type, raw=body.raw)
         return _decoded(self._decoders[route.takes], body.raw or b"{}")
 
     async def _measured(self, request: web.Request) -> web.StreamResponse:
@@ -268,7 +262,7 @@ def _let_in(roles: tuple[Role, ...], key: ApiKey | None) -> None:
     require(key, *roles)
 
 
-def _check_headers(request: web.Request, limit: int) -> None:
+def _check_headers(request: web.Request, limit: int, media: tuple[str, ...]) -> None:
     unclear = unclear_head(request)
     if unclear is not None:
         raise ProblemRaised(unclear.status, f"http_{unclear.status}", unclear.text)
@@ -281,8 +275,10 @@ def _check_headers(request: web.Request, limit: int) -> None:
         raise ProblemRaised(
             415, "content_encoding", "no Content-Encoding is accepted", field="Content-Encoding"
         )
-    if length != 0 and request.content_type != _JSON:
-        raise ProblemRaised(415, "media_type", f"must be {_JSON}", field="Content-Type")
+    if length != 0 and request.content_type not in media:
+        raise ProblemRaised(
+            415, "media_type", f"must be {' or '.join(media)}", field="Content-Type"
+        )
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise ProblemRaised(415, "charset", "must be utf-8", field="Content-Type")
     if request.headers.get("Expect", "100-continue").lower() != "100-continue":
@@ -326,22 +322,7 @@ def _half_pair(raw: bytes) -> bool:
 
 
 def _misshapen(text: str, body: type[msgspec.Struct]) -> ProblemRaised:
-    """Of what the decoder says, which names the field, and of an unknown word those that it takes
-    for this body."""
-    place = _PLACE.search(text)
-    rule = _PLACE.sub("", text)
-    wrong = _UNKNOWN_WORD.search(rule)
-    if place is not None and wrong is not None and (words := words_at(body, place[1])):
-        rule = f"{wrong[1][:40]} is not one of {', '.join(words)}{meant(wrong[1], words)}"
-    unknown = _UNKNOWN_FIELD.search(text)
-    if unknown is not None:
-        known = fields_at(body, place[1] if place else "")
-        rule = f"unknown field {unknown[1][:100]}{meant(unknown[1], known)}"
-    if pattern := _PATTERN.search(rule):
-        rule = RULES.get(pattern[1].encode().decode("unicode_escape"), "has another form")
-    named = unknown or _MISSING_FIELD.search(text)
-    parts = [place[1] if place else "", named[1] if named else ""]
-    field = ".".join(part for part in parts if part) or "body"
+    field, rule = misshapen(text, body)
     return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
 
 

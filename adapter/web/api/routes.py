@@ -10,6 +10,7 @@ from adapter.engine.commands.ports import Ledger
 from adapter.model.device import DeviceView
 from adapter.server.settings import Role
 from adapter.web.api import (
+    bulk,
     call,
     commands,
     events,
@@ -35,6 +36,7 @@ NOBODY: Final[tuple[Role, ...]] = ()
 class Route:
     """`roles`: one of them is needed; none for routes without a key. `why` lists the statuses of
     problems beside those that every route has; `shown` is what the document says of `takes`;
+    `media` are the types of a body that is no JSON;
     `lines`: the answer is lines of JSON, of which `gives` is the last; `also` are other forms of
     the answer that Accept may ask for, by media type."""
 
@@ -46,6 +48,7 @@ class Route:
     gives: type
     takes: type[msgspec.Struct] | None = None
     shown: type | None = None
+    media: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     status: int = 200
@@ -95,6 +98,7 @@ def _post(
     status: int = 200,
     why: tuple[int, ...] = (404, 409),
     shown: type | None = None,
+    media: tuple[str, ...] = (),
 ) -> Route:
     return Route(
         method="POST",
@@ -105,6 +109,7 @@ def _post(
         gives=gives,
         takes=takes,
         shown=shown or takes,
+        media=media,
         query=query,
         headers=headers,
         status=status,
@@ -138,6 +143,14 @@ ROUTES: Final = (
           commands.CommandIn, _OUT, roles=_MOVES, headers=_KEYS, status=202, why=(409,)),
     _get(PREFIX + "/commands", commands.list_commands, "List commands, newest first",
          commands.CommandPage, query=_LISTED),
+    _post(PREFIX + "/commands/bulk", bulk.submit_bulk, "Submit many commands of one kind",
+          call.RawBody, bulk.BulkOut, roles=_MOVES, headers=(commands.IDEMPOTENCY_KEY,), status=202,
+          why=(409,), shown=bulk.BulkIn, media=(LINES, bulk.CSV)),
+    _get(PREFIX + "/commands/bulk/{bulk}", bulk.get_bulk,
+         "A bulk request, and where its commands stand", bulk.BulkOut, why=(404,)),
+    _get(PREFIX + "/commands/bulk/{bulk}/rows", bulk.list_bulk_rows,
+         "The commands of a bulk request, by its lines",
+         bulk.BulkRowPage, query=_PAGED, why=(404,)),
     _get(_ONE, commands.get_command, "Look at a command; `wait` seconds for its end",
          _OUT, query=("wait",), why=(404, 429)),
     _post(_ONE + "/cancel", commands.cancel_command, "Cancel: at once, or by asking the head end",
