@@ -1,0 +1,1 @@
+"""The fixtures that are offered to tests of others."""
