@@ -159,10 +159,11 @@ def segment(text: str) -> str:
 
 
 def _harmless(error: BaseException, *, repeatable: bool) -> bool:
-    """Whether the same request may be sent again."""
+    """Whether the same request may be sent again. That nothing was accepted is believed of the
+    gateway alone: something between may say so of a request that it has passed on."""
     if isinstance(error, Unreachable):
         return repeatable or not error.sent
-    return isinstance(error, TryLater)
+    return isinstance(error, TryLater) and (repeatable or not error.code.startswith("http_"))
 
 
 def _pause(state: RetryCallState) -> float:

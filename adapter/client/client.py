@@ -101,7 +101,7 @@ class GatewayClient:
         """The command when it is final or needs a person, or as it is after so many seconds."""
         path, ends = f"/commands/{segment(command)}", _now() + timeout_s
         while True:
-            wait_s = min(max(ends - _now(), 0.0), _LOOK_S)
+            wait_s = _look_s(ends)
             found = await self._calls.get(CommandOut, path, {"wait": wait_s})
             if State(found.state).rests or _now() >= ends:
                 return found
@@ -154,7 +154,7 @@ class GatewayClient:
         """The order when it is final or needs a person, or as it is after so many seconds."""
         path, ends = f"/orders/{segment(order)}", _now() + timeout_s
         while True:
-            wait_s = min(max(ends - _now(), 0.0), _LOOK_S)
+            wait_s = _look_s(ends)
             found = await self._calls.get(OrderShownOut, path, {"wait": wait_s})
             if found.order.final or found.order.state in _WAITS or _now() >= ends:
                 return found
@@ -252,6 +252,11 @@ class GatewayClient:
 
 def _made_key() -> str:
     return f"client-{secrets.token_hex(12)}"
+
+
+def _look_s(ends: float) -> float:
+    """How long the next request waits at the API, of what is left."""
+    return round(min(max(ends - _now(), 0.0), _LOOK_S), 3)
 
 
 def _now() -> float:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import get_args, get_type_hints
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 import adapter.client
 from adapter.client import (
@@ -190,6 +192,24 @@ async def test_a_cancel_whose_answer_was_lost_is_not_sent_again() -> None:
             await client.cancel_command(made.id)
         assert told.value.sent
         assert line.requests == asked + 1
+
+
+async def test_that_nothing_was_accepted_is_believed_of_the_gateway_alone() -> None:
+    answers = [(503, b"busy"), (503, b'{"code": "store_failed"}'), (200, b"{}")]
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        status, body = answers.pop(0)
+        return web.Response(status=status, body=body)
+
+    async with (
+        RawTestServer(answer) as between,
+        GatewayClient(str(between.make_url("")), "x" * 40) as client,
+    ):
+        with pytest.raises(TryLater):
+            await client.cancel_command("c")
+        with pytest.raises(Unreachable):
+            await client.cancel_command("c")
+    assert answers == []
 
 
 async def test_what_has_not_left_is_sent_again_until_patience_ends() -> None:

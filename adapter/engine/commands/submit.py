@@ -46,6 +46,7 @@ class Prepared:
     leased: LeasedWork
     draft: Command
     actor: str
+    at_once: bool
 
 
 class Submitter:
@@ -121,7 +122,7 @@ class Submitter:
             prepared.submission.content,
             prepared.actor,
             prepared.surveyed,
-            at_once=bool(prepared.submission.leased or prepared.leased.command),
+            at_once=prepared.at_once,
         )
 
     def carry(self, prepared: Prepared) -> None:
@@ -219,7 +220,12 @@ class Submitter:
             outcomes=outcomes(made.effects),
         )
         return Prepared(
-            submission=submission, surveyed=surveyed, leased=taken, draft=command, actor=actor
+            submission=submission,
+            surveyed=surveyed,
+            leased=taken,
+            draft=command,
+            actor=actor,
+            at_once=at_once,
         )
 
 
