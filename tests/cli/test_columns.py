@@ -21,6 +21,8 @@ GIVEN: Final = {
     "commands.PARTS.completion_events": ("/commands/{command}", "completion_events"),
     "commands.PARTS.history": ("/commands/{command}/history", "items"),
     "commands.PARTS.outcomes": ("/commands/{command}/outcomes", "items"),
+    "commands_bulk.FAULTS": ("/commands/bulk/{bulk}", "faults"),
+    "commands_bulk.ROWS": ("/commands/bulk/{bulk}/rows", "items"),
     "commands_holds.HOLDS": ("/switch-holds", "items"),
     "events.EVENTS": ("/device-events", "items"),
     "events.OUTAGES": ("/outages", "items"),
