@@ -22,7 +22,7 @@ from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
-from adapter.errors import GatewayError
+from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
