@@ -38,6 +38,7 @@ from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
 from adapter.cli.upkeep_durations import durations
+from adapter.cli.upkeep_keys import keys
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
 from adapter.cli.upkeep_top import top
@@ -73,7 +74,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
-    set_aside, top, wire, wsdl, tables, config, audit, ledger, durations, backup, restore, record,
+    set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
+    record,
     replay,
 ):  # fmt: skip
     openway.add_command(_each)
@@ -131,7 +133,7 @@ def _complain(error: GatewayError, *, as_json: bool) -> None:
 
 
 _KEYS: Final = (
-    "its line goes into the file of api.keys_file, which `serve` reads when it starts,\n"
+    "with --append its line goes into the file of api.keys_file, which is read again by itself,\n"
     "its token into OPENWAY_API_KEY or the file of api.key_file"
 )
 _HINTS: Final = {

@@ -1,12 +1,13 @@
 """`openway config`: the settings as they stand, and whether a start would take them."""
 
-import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from adapter.cli.output import as_json, counted, print_json, print_table, print_text, say
 from adapter.cli.session import Session, with_session
+from adapter.cli.times import MOMENT
 
 
 @click.group()
@@ -67,25 +68,61 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
 @config.command(name="new-key")
 @click.argument("name")
 @click.argument("roles", nargs=-1, required=True)
+@click.option("--append", is_flag=True, help="Write the line into the file of api.keys_file.")
+@click.option("--expires", type=MOMENT, help="When it ends.")
 @as_json
-def new_key(name: str, roles: tuple[str, ...], as_json: bool) -> None:
-    """Make an API key for NAME with ROLES (read, operate, switch, approve, admin).
+@with_session
+def new_key(
+    session: Session,
+    /,
+    name: str,
+    roles: tuple[str, ...],
+    append: bool,
+    expires: datetime | None,
+    as_json: bool,
+) -> None:
+    """Make an API key for NAME with ROLES (read, operate, switch, approve, admin, metrics).
 
-    The token is shown once; the line goes into the file that api.keys_file names.
+    The token is shown once; the line goes into the file that api.keys_file names, where a gateway
+    that runs finds it within seconds.
     """
     from adapter.errors import InvalidRequest
     from adapter.server.settings import ApiKey, Role
+    from adapter.service.api_keys import append_key
 
     known = [role.value for role in Role]
     if unknown := [role for role in roles if role not in known]:
         raise InvalidRequest("roles", f"{unknown[0]!r} is none of {', '.join(known)}")
     if len(name.split()) != 1:
         raise InvalidRequest("name", "one word")
-    token = secrets.token_hex(32)
-    key = ApiKey.of(name, token, *(Role(role) for role in roles))
-    line = f"{name} {','.join(roles)} sha256:{key.token_sha256}"
+    key, token = ApiKey.make(name, *map(Role, roles), now=datetime.now(UTC), expires_at=expires)
+    file = _key_file(session) if append else None
+    if file is not None:
+        append_key(file, key)
     if as_json:
-        print_json({"token": token, "line": line})
+        print_json({"token": token, "line": key.line, "file": file and str(file)})
     else:
         print_text(f"token (for OPENWAY_API_KEY)  {token}")
-        print_text(f"line (for api.keys_file)     {line}")
+        print_text(f"line (for api.keys_file)     {key.line}")
+        if file is not None:
+            say(f"written into {file}")
+
+
+@config.command(name="hash-keys")
+@with_session
+def hash_keys(session: Session) -> None:
+    """Put the digests of tokens that stand in clear in the file of api.keys_file in their place."""
+    from adapter.service.api_keys import hash_tokens
+
+    found = hash_tokens(_key_file(session))
+    print_text(f"{counted(len(found), 'token')} hashed; whoever has them goes on")
+
+
+def _key_file(session: Session) -> Path:
+    """Raises SettingsError where none is named."""
+    from adapter.errors import SettingsError
+    from adapter.service.settings import key_file
+
+    if (file := key_file(session.file)) is None:
+        raise SettingsError("api.keys_file: names no file that a key could stand in")
+    return file

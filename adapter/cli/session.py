@@ -46,8 +46,10 @@ class Session:
     @cached_property
     def client(self) -> "Client":
         from adapter.cli.client import Client
+        from adapter.service.settings import load_with_origin
 
-        api = self.settings.api
+        # Who calls needs no key but his own, and may not be allowed to read those of others.
+        api = load_with_origin(self.file, skipped=frozenset({"api.keys"})).settings.api
         return Client(
             url=api.address,
             key=api.key,

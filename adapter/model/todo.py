@@ -25,5 +25,7 @@ class TodoSubject(StrEnum):
     HEAD_END = "head_end"
     """It does not answer, or late."""
     SILENCE = "silence"
+    KEY_FILE = "key_file"
+    """The file of API keys as it is now cannot be used."""
     SWITCH_HOLD = "switch_hold"
     """No switch order leaves; the clock is one of the reasons."""

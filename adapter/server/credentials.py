@@ -1,14 +1,18 @@
 """Who is calling: HTTP Basic of the head end, bearer tokens of the utility. In constant time."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from adapter.server.settings import ApiKey, BasicUser
+from adapter.server.settings import ApiKey, BasicUser, Role, seen
 
 _LONGEST: Final = 4096
 
@@ -31,24 +35,109 @@ class BasicUsers:
         return any([hmac.compare_digest(given, wanted) for wanted in self._digests])  # noqa: C419
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls, and what he may do. `key` is the id of the key that he showed; empty where an
+    issuer of tokens vouches for him."""
+
+    name: str
+    roles: frozenset[Role]
+    expires_at: datetime | None = None
+    key: str = ""
+
+
+class CallerEnded(Exception):
+    """The key was withdrawn, or expired, while its request was under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChanges:
+    """What a new set of keys has that the one before had not. Of one that `changed`, as it is
+    now."""
+
+    added: tuple[ApiKey, ...]
+    withdrawn: tuple[ApiKey, ...]
+    changed: tuple[ApiKey, ...]
+
+
 class ApiKeys:
-    """The keys of the JSON interface."""
+    """The keys of the JSON interface that are in force, and who uses them."""
 
-    def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._keys = tuple(keys)
+    def __init__(self, keys: Sequence[ApiKey] = ()) -> None:
+        self._keys: dict[str, ApiKey] = {}
+        self._callers: dict[str, Caller] = {}
+        self._used: dict[str, datetime] = {}
+        self._under_way: defaultdict[Caller, set[asyncio.Timeout]] = defaultdict(set)
+        self.use(keys)
 
-    def holder(self, header: str | None, *, now: datetime) -> ApiKey | None:
-        """The key whose token an Authorization header carries, unless it has expired."""
-        scheme, _, token = (header or "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return self.of_token(token.strip(), now=now)
+    def use(self, keys: Sequence[ApiKey]) -> KeyChanges:
+        """Put these in force in place of those before. What is under way in the name of one that
+        is withdrawn or changed ends with CallerEnded."""
+        before, now = self._keys, {key.id: key for key in keys}
+        changes = KeyChanges(
+            added=tuple(key for key in keys if key.id not in before),
+            withdrawn=tuple(key for key in before.values() if key.id not in now),
+            changed=tuple(key for key in keys if before.get(key.id, key) != key),
+        )
+        for key in (*changes.withdrawn, *changes.changed):
+            self._used.pop(key.id, None)
+            self._end(self._callers[key.id])
+        self._keys = now
+        self._callers = {
+            key.id: Caller(name=key.name, roles=key.roles, expires_at=key.expires_at, key=key.id)
+            for key in keys
+        }
+        return changes
 
-    def of_token(self, token: str, *, now: datetime) -> ApiKey | None:
+    def _end(self, caller: Caller) -> None:
+        now_s = asyncio.get_running_loop().time() if caller in self._under_way else 0.0
+        for each in self._under_way.pop(caller, ()):
+            if not each.expired():
+                each.reschedule(now_s)
+
+    def all(self) -> Sequence[ApiKey]:
+        return tuple(self._keys.values())
+
+    def last_used(self, key: ApiKey) -> datetime | None:
+        """None where it was not, since the process was started."""
+        return self._used.get(key.id)
+
+    def names(self, name: str) -> bool:
+        """Whether a key has this name, or one that looks like it."""
+        return any(seen(key.name) == seen(name) for key in self._keys.values())
+
+    def of_token(self, token: str, *, now: datetime) -> Caller | None:
+        """The holder of a token, unless its key has expired. Every key is compared."""
         digest = hashlib.sha256(token[:_LONGEST].encode("utf-8", "surrogateescape")).hexdigest()
-        found = [key for key in self._keys if hmac.compare_digest(key.token_sha256, digest)]
-        live = [key for key in found if key.expires_at is None or now < key.expires_at]
-        return live[0] if live else None
+        for key in [k for k in self.all() if hmac.compare_digest(k.token_sha256, digest)]:
+            if key.expires_at is None or now < key.expires_at:
+                self._used[key.id] = now
+                return self._callers[key.id]
+        return None
+
+    @asynccontextmanager
+    async def while_good(self, caller: Caller, *, now: datetime) -> AsyncIterator[None]:
+        """What is done within ends with CallerEnded when the caller's key does."""
+        left = None if caller.expires_at is None else (caller.expires_at - now).total_seconds()
+        under_way = self._under_way[caller]
+        try:
+            async with asyncio.timeout(left) as timeout:
+                under_way.add(timeout)
+                yield
+        except TimeoutError:
+            if timeout.expired():
+                raise CallerEnded from None
+            raise
+        finally:
+            under_way.discard(timeout)
+            if not under_way and self._under_way.get(caller) is under_way:
+                self._under_way.pop(caller, None)
+
+
+def bearer_of(header: str | None) -> str:
+    """The token of an Authorization header; empty where there is none."""
+    scheme, _, token = (header or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _basic(header: str | None) -> bytes:

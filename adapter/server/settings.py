@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import secrets
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +33,11 @@ _PREFIX: Final = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHORTEST_TOKEN: Final = 32
 _DIGEST: Final = "sha256:"
+_MARK: Final = "owk_"
+"""What a token of ours begins with, so that people and scanners of leaks know one."""
+
+_ID: Final = re.compile(r"[\w-]{1,32}", re.ASCII)
+_FORM: Final = "name role,role sha256:DIGEST [id=ID] [created=TIME] [expires=TIME]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +194,7 @@ class ListenerSettings:
 _LOOK_ALIKE: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l"})
 
 
-def _seen(name: str) -> str:
+def seen(name: str) -> str:
     """A name as it is taken at a glance: two that are the same here may be one person's."""
     letters = unicodedata.normalize("NFKD", name).casefold().translate(_LOOK_ALIKE)
     return "".join(each for each in letters if not unicodedata.combining(each))
@@ -209,74 +216,163 @@ class Role(StrEnum):
     """What the gateway measures of itself, at /metrics, and nothing else."""
 
 
+def check_name(name: str) -> None:
+    """Of who acts, in audits: letters that can be told from others. Raises SettingsError."""
+    if not name or not name.isprintable():
+        raise SettingsError("api key: needs a name")
+    letters = (unicodedata.name(each, "") for each in name if each.isalpha())
+    if not all(re.search(r"\bLATIN\b", letter) for letter in letters):
+        raise SettingsError(f"api key {name}: letters of a name are Latin ones")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A bearer token, kept as its SHA-256. `name` is who acts, in audits."""
+    """A bearer token, kept as its SHA-256. `name` is who acts, in audits.
 
+    A token that the gateway made has 256 random bits, which nobody can guess however fast the
+    digest is: a slow one is for passwords. `id` is public and tells which key a token is of;
+    `in_clear`: the file has the token itself.
+    """
+
+    id: str
     name: str
     token_sha256: str = field(repr=False)
     roles: frozenset[Role]
+    created_at: datetime | None = None
     expires_at: datetime | None = None
+    in_clear: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name or not self.name.isprintable():
-            raise SettingsError("api key: needs a name")
-        letters = (unicodedata.name(each, "") for each in self.name if each.isalpha())
-        if not all(re.search(r"\bLATIN\b", name) for name in letters):
-            raise SettingsError(f"api key {self.name}: letters of a name are Latin ones")
+        check_name(self.name)
+        if not _ID.fullmatch(self.id):
+            raise SettingsError(f"api key {self.name}: id is up to 32 letters, digits, - and _")
         if not _SHA256.fullmatch(self.token_sha256):
             raise SettingsError(f"api key {self.name}: token_sha256 is 64 lower case hex digits")
         if not self.roles:
             raise SettingsError(f"api key {self.name}: needs a role")
         if {Role.SWITCH, Role.APPROVE} <= self.roles:
             raise SettingsError(f"api key {self.name}: switch and approve need two keys")
-        if self.expires_at is not None and self.expires_at.tzinfo is None:
-            raise SettingsError(f"api key {self.name}: expires_at needs a time zone")
+        for name, at in (("created", self.created_at), ("expires_at", self.expires_at)):
+            if at is not None and at.tzinfo is None:
+                raise SettingsError(f"api key {self.name}: {name} needs a time zone")
 
     @classmethod
     def from_line(cls, line: str) -> "ApiKey":
-        """Of `name role,role token [expiry]`; instead of the token `sha256:` and its digest.
+        """Of `name role,role sha256:DIGEST [id=ID] [created=TIME] [expires=TIME]`. The token itself
+        may stand in place of its digest, and the expiry without its name, as in older files.
 
         Raises SettingsError, which repeats no token.
         """
-        name, roles, token, *expiry = [*line.split(), "", ""][: max(len(line.split()), 3)]
-        if not token or len(expiry) > 1:
-            raise SettingsError("must be lines of: name role,role token [expiry]")
+        name, roles, token, *more = [*line.split(), "", ""][: max(len(line.split()), 3)]
+        if not token:
+            raise SettingsError(f"must be lines of: {_FORM}")
         known = [role.value for role in Role]
         wanted = roles.split(",")
         if any(role not in known for role in wanted):
             # What stands there may be the token, by a slip: it is not repeated.
             raise SettingsError(f"{name}: the second word must be roles, of {', '.join(known)}")
-        try:
-            expires_at = datetime.fromisoformat(expiry[0]) if expiry else None
-        except ValueError:
-            raise SettingsError(f"{name}: the expiry must be a date and time with a zone") from None
-        held = [Role(role) for role in wanted]
-        if not token.startswith(_DIGEST):
-            return cls.of(name, token, *held, expires_at=expires_at)
-        digest = token.removeprefix(_DIGEST)
-        return cls(name=name, token_sha256=digest, roles=frozenset(held), expires_at=expires_at)
+        given = _named(name, more)
+        in_clear = not token.startswith(_DIGEST)
+        digest = _digest_of(name, token) if in_clear else token.removeprefix(_DIGEST)
+        return cls(
+            id=given.get("id", digest[:8]),
+            name=name,
+            token_sha256=digest,
+            roles=frozenset(map(Role, wanted)),
+            created_at=_time_of(name, given.get("created"), "creation"),
+            expires_at=_time_of(name, given.get("expires"), "expiry"),
+            in_clear=in_clear,
+        )
+
+    @property
+    def line(self) -> str:
+        """Of the file of keys; without the token."""
+        times = (("created", self.created_at), ("expires", self.expires_at))
+        more = "".join(f" {name}={at.isoformat()}" for name, at in times if at is not None)
+        roles = ",".join(role for role in Role if role in self.roles)
+        return f"{self.name} {roles} {_DIGEST}{self.token_sha256} id={self.id}{more}"
 
     @classmethod
     def of(
         cls, name: str, token: str, *roles: Role, expires_at: datetime | None = None
     ) -> "ApiKey":
         """A key for a token in clear. Raises SettingsError for one that could be guessed."""
-        if len(token) < _SHORTEST_TOKEN:
-            raise SettingsError(
-                f"api key {name}: a token has at least {_SHORTEST_TOKEN} characters"
-            )
+        digest = _digest_of(name, token)
         return cls(
+            id=digest[:8],
             name=name,
-            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+            token_sha256=digest,
             roles=frozenset(roles),
             expires_at=expires_at,
         )
 
+    @classmethod
+    def make(
+        cls, name: str, *roles: Role, now: datetime, expires_at: datetime | None = None
+    ) -> tuple["ApiKey", str]:
+        """A new one and its token, which begins with its id. Raises SettingsError."""
+        if len(name.split()) != 1 or name.startswith("#"):
+            raise SettingsError("api key: a name is one word")
+        id_ = secrets.token_hex(4)
+        token = f"{_MARK}{id_}_{secrets.token_hex(32)}"
+        key = cls(
+            id=id_,
+            name=name,
+            token_sha256=_digest_of(name, token),
+            roles=frozenset(roles),
+            created_at=now.replace(microsecond=0),
+            expires_at=expires_at,
+        )
+        return key, token
+
+
+def _digest_of(name: str, token: str) -> str:
+    if len(token) < _SHORTEST_TOKEN:
+        raise SettingsError(f"api key {name}: a token has at least {_SHORTEST_TOKEN} characters")
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _named(name: str, words: Sequence[str]) -> Mapping[str, str]:
+    """What stands behind the token."""
+    found: dict[str, str] = {}
+    for word in words:
+        field_, equals, value = word.partition("=")
+        if not equals:
+            field_, value = "expires", word
+        if field_ not in ("id", "created", "expires") or field_ in found or not value:
+            raise SettingsError(f"{name}: must be a line of: {_FORM}")
+        found[field_] = value
+    return found
+
+
+def _time_of(name: str, text: str | None, what: str) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{name}: the {what} must be a date and time with a zone") from None
+
+
+def check_keys(keys: Sequence[ApiKey]) -> None:
+    """That two people cannot be one, and that a token is one key's. Raises SettingsError."""
+    roles: dict[str, set[Role]] = {}
+    for key in keys:
+        roles.setdefault(key.name, set()).update(key.roles)
+    for name, has in roles.items():
+        if {Role.SWITCH, Role.APPROVE} <= has:
+            raise SettingsError(f"api key {name}: switch and approve need two names")
+    alike: dict[str, str] = {}
+    for name in roles:
+        if (other := alike.setdefault(seen(name), name)) != name:
+            raise SettingsError(f"api keys {other} and {name}: names that look alike")
+    if len({key.token_sha256 for key in keys}) != len(keys):
+        raise SettingsError("api keys: one token is given to two keys")
+    if len({key.id for key in keys}) != len(keys):
+        raise SettingsError("api keys: two keys have one id")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestSettings:
-    """The JSON interface. No keys: nobody is let in.
+    """The JSON interface. No keys: nobody is let in. `keys_path` is the file that they are of.
 
     Past `failures_per_minute` an address without a right key is told to wait for the next minute;
     a right one is let in. Refused changes are audited, a caller's first in a minute and
@@ -288,8 +384,10 @@ class RestSettings:
     port: Annotated[Port, "port of the REST API; 0: any free one"] = 0
     keys: Annotated[
         tuple[ApiKey, ...],
-        "lines of: name role,role token [expiry]; without keys nobody is let in",
+        "lines of `openway config new-key`; read again when it changes; without keys nobody is "
+        "let in",
     ] = ()
+    keys_path: Path | None = field(default=None, metadata={"in_file": False})
     tls: ServerTls | None = None
     allow_cleartext: Annotated[bool, "beyond loopback: serve without TLS"] = False
     body_bytes: Annotated[Body, "largest request body that is read"] = 8 * MIB
@@ -311,18 +409,6 @@ class RestSettings:
 
     def __post_init__(self) -> None:
         check_bounds(self)
-        roles: dict[str, set[Role]] = {}
-        for key in self.keys:
-            roles.setdefault(key.name, set()).update(key.roles)
-        for name, has in roles.items():
-            if {Role.SWITCH, Role.APPROVE} <= has:
-                raise SettingsError(f"api key {name}: switch and approve need two names")
-        alike: dict[str, str] = {}
-        for name in roles:
-            if (other := alike.setdefault(_seen(name), name)) != name:
-                raise SettingsError(f"api keys {other} and {name}: names that look alike")
-        digests = [key.token_sha256 for key in self.keys]
-        if len(set(digests)) != len(digests):
-            raise SettingsError("api keys: one token is given to two keys")
+        check_keys(self.keys)
         if self.tls is None and not self.allow_cleartext and not _LOOPBACK.fullmatch(self.host):
             raise SettingsError(f"host: {self.host} over plain http needs allow_cleartext")

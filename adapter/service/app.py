@@ -34,6 +34,7 @@ from adapter.headend.settings import HeadEndSettings
 from adapter.model.device import THIS_HEAD_END
 from adapter.model.values import replace
 from adapter.server.connections import bind, url_of
+from adapter.service.api_keys import WatchedKeys
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
 from adapter.service.checks import catalog_of, check_files
@@ -66,6 +67,7 @@ class App:
     core: Core
     listener: Listener
     rest: Rest
+    keys: WatchedKeys
 
     @property
     def gateway(self) -> Gateway:
@@ -215,6 +217,11 @@ async def running(
         spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
+    keys = WatchedKeys(settings.api, rest.api.keys, clock, core.gateway.upkeep.note)
+    rest.api.key_file = keys
+    core.gateway.loops.runner.add("keys", keys.once)
+    core.gateway.upkeep.doubts.append(keys.doubt)
+    core.gateway.upkeep.todo.sources.append(keys.todo)
     rest.metrics = Metrics(
         gateway=core.gateway,
         store=core.store,
@@ -238,7 +245,7 @@ async def running(
         stack.push_async_callback(listener.stop)
         await rest.start()
         stack.push_async_callback(_stop_both, listener, rest)
-        yield App(core=core, listener=listener, rest=rest)
+        yield App(core=core, listener=listener, rest=rest, keys=keys)
 
 
 async def _stop_both(listener: Listener, rest: Rest) -> None:
@@ -287,7 +294,7 @@ async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
     async with AsyncExitStack() as stack:
         with made_to_stay():
             app = await stack.enter_async_context(build(settings, sinks=sinks))
-        await until_stopped(app.gateway)
+        await until_stopped(app.gateway, app.keys)
         app.gateway.upkeep.leaving = True
         await asyncio.sleep(settings.api.leave_s)
 
@@ -305,9 +312,9 @@ def made_to_stay() -> Iterator[None]:
         gc.enable()
 
 
-async def until_stopped(gateway: Gateway) -> None:
+async def until_stopped(gateway: Gateway, keys: WatchedKeys | None = None) -> None:
     """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP the
-    tables are read again."""
+    tables are read again, and the API keys."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -320,7 +327,7 @@ async def until_stopped(gateway: Gateway) -> None:
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        task = loop.create_task(_reload(gateway.readings.error_records))
+        task = loop.create_task(_reload(gateway.readings.error_records, keys))
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
@@ -332,8 +339,10 @@ async def until_stopped(gateway: Gateway) -> None:
         raise error
 
 
-async def _reload(records: ErrorRecords) -> None:
+async def _reload(records: ErrorRecords, keys: WatchedKeys | None) -> None:
     try:
+        if keys is not None:
+            await keys.reload(by="SIGHUP")
         await records.reload(by="SIGHUP")
     except SettingsError as error:
         log.error("tables_refused", extra={"reason": str(error)})

@@ -38,7 +38,9 @@ from adapter.model.bounds import (
     check_bounds,
 )
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.server.settings import ListenerSettings, RestSettings
+from adapter.settings.conversion import path_of
 from adapter.settings.loading import PREFIX, Sources, read_section
 from adapter.settings.text_files import read_toml
 from adapter.settings.urls import url_problem
@@ -427,12 +429,16 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] | None = Non
 
 
 def load_with_origin(
-    path: Path | str | None = None, environ: Mapping[str, str] | None = None
+    path: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    skipped: frozenset[str] = frozenset(),
 ) -> LoadedSettings:
+    """As `load`, and where each comes from. `skipped` are settings that are not looked at."""
     environ = os.environ if environ is None else environ
     named = environ.get(f"{PREFIX}CONFIG")
     path = Path(path) if path else Path(named) if named else None
-    sources = Sources(environ=environ, folder=path.parent if path else Path())
+    sources = Sources(environ=environ, folder=path.parent if path else Path(), skipped=skipped)
     table = read_toml(path) if path else {}
     sources.refuse_unknown_variables(Settings, _RESERVED)
     settings = read_section(Settings, table, sources)
@@ -440,11 +446,30 @@ def load_with_origin(
         raise SettingsError("\n".join(sources.problems))
     for name, file in _private_keys(settings):
         sources.warn_of(file, name)
+    api = replace(settings.api, keys_path=sources.files.get("api.keys"))
+    settings = replace(settings, api=api)
+    if clear := ", ".join(key.name for key in api.keys if key.in_clear):
+        sources.warnings.append(f"api.keys: {in_clear(clear)}")
     return LoadedSettings(
         settings=settings,
         origin=MappingProxyType(sources.origin),
         warnings=tuple(sources.warnings),
     )
+
+
+def key_file(path: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file that `api.keys_file` names, also where it is not there yet. Raises SettingsError."""
+    environ = os.environ if environ is None else environ
+    if named := environ.get(f"{PREFIX}API_KEYS_FILE"):
+        return Path(named)
+    api = read_toml(path).get("api") if path else None
+    given = api.get("keys_file") if isinstance(api, Mapping) else None
+    folder = path.parent if path else Path()
+    return None if given is None else path_of(given, folder)
+
+
+def in_clear(names: str) -> str:
+    return f"tokens stand in clear, of {names}; `openway config hash-keys` puts their digests there"
 
 
 def _private_keys(settings: Settings) -> Iterator[tuple[str, Path]]:

@@ -178,13 +178,18 @@ class Sources:
     origin: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     """What is taken all the same: files of secrets that others may read."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """Of each setting whose secrets stand in a file."""
+    skipped: frozenset[str] = frozenset()
+    """Settings that nobody asks for: they have their defaults, whatever is given."""
 
     def complain(self, name: str, problem: str) -> None:
         self.problems.append(f"{name}: {problem}")
 
-    def secret_from(self, file: Path, name: str) -> Secret:
+    def secret_from(self, file: Path, name: str, leaf: Leaf) -> Secret:
         """Raises SettingsError as `secret_from_file` does."""
-        secret = secret_from_file(file)
+        self.files[leaf.name] = file
+        secret = secret_from_file(file, several=leaf.kind is not Secret)
         self.warn_of(file, name)
         return secret
 
@@ -305,6 +310,8 @@ def _read_leaf(
 ) -> object:
     """The value of one setting; None, with a complaint, where it is bad."""
     last, variable = member.name, leaf.variable
+    if leaf.name in sources.skipped:
+        return leaf.default
     if leaf.secret and last in table:
         why = "secrets are not written in the settings file; name a file in"
         sources.complain(leaf.name, f"{why} {last}_file, or set {variable}")
@@ -360,7 +367,7 @@ def _secret_given(
         return None
     origin = in_file if named == in_file else "file"
     return origin, lambda: _secrets(
-        named, kind, lambda: sources.secret_from(path_of(file, folder), named), "\n"
+        named, kind, lambda: sources.secret_from(path_of(file, folder), named, leaf), "\n"
     )
 
 
@@ -370,8 +377,13 @@ def _secrets(name: str, kind: Any, read: Callable[[], Secret], separator: str) -
         given = read()
         if kind is Secret:
             return given
-        lines = [line.strip() for line in given.reveal().split(separator)]
         make = getattr(get_args(kind)[0], "from_line", Secret)
-        return tuple(make(line) for line in lines if line and not line.startswith("#"))
+        return tuple(make(line) for line in entries(given.reveal(), separator))
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def entries(text: str, separator: str = "\n") -> Iterator[str]:
+    """Those of a file of secrets: its lines but for comments."""
+    lines = (line.strip() for line in text.split(separator))
+    return (line for line in lines if line and not line.startswith("#"))

@@ -12,6 +12,7 @@ from adapter.model.secret import Secret
 
 _LONGEST_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_SECRET_BYTES: Final = 4096
+_LONGEST_LIST_BYTES: Final = 1024 * 1024
 _SAMPLES: Final = frozenset({"changeme", "change-me", "password", "secret", "example", "xxx"})
 """Values that stand in documentation; a head end that accepts one has no password at all."""
 
@@ -27,12 +28,13 @@ def read_toml(path: Path) -> dict[str, object]:
         raise SettingsError(f"{path}: {error}") from error
 
 
-def secret_from_file(path: Path) -> Secret:
-    """The file's text without the newline at its end. Raises SettingsError naming the file, also
-    where others may write it: they could put in a secret of their own."""
+def secret_from_file(path: Path, *, several: bool = False) -> Secret:
+    """The file's text without the newline at its end; `several`: of many, each in a line. Raises
+    SettingsError naming the file, also where others may write it: they could put in a secret of
+    their own."""
     place = f"secret file {path}"
-    raw = read_whole(path, place, _LONGEST_SECRET_BYTES, private=True)
-    return _checked(raw, place)
+    longest = _LONGEST_LIST_BYTES if several else _LONGEST_SECRET_BYTES
+    return _checked(read_whole(path, place, longest, private=True), place, longest)
 
 
 def secret_from_environment(name: str, environment: Mapping[str, str]) -> Secret:
@@ -43,9 +45,9 @@ def secret_from_environment(name: str, environment: Mapping[str, str]) -> Secret
     return _checked(value.encode("utf-8", "surrogateescape"), f"environment {name}")
 
 
-def _checked(raw: bytes, place: str) -> Secret:
-    if len(raw) > _LONGEST_SECRET_BYTES:
-        raise SettingsError(f"{place}: longer than {_LONGEST_SECRET_BYTES} bytes")
+def _checked(raw: bytes, place: str, longest: int = _LONGEST_SECRET_BYTES) -> Secret:
+    if len(raw) > longest:
+        raise SettingsError(f"{place}: longer than {longest} bytes")
     try:
         value = raw.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:

@@ -181,8 +181,9 @@ BESIDE: dict[str, set[str]] = {
         "chain", "compression", "database", "files", "migrate", "rows", "threads", "transaction",
     },
     "web": set(),
-    "web/api": {"bulk", "call", "event_types", "examples", "openapi", "parameters", "problems",
-        "quarantine", "reference", "rest", "routes", "schemas", "todo", "visits", "words"},
+    "web/api": {"bulk", "call", "event_types", "examples", "keys", "openapi", "parameters",
+        "problems", "quarantine", "reference", "rest", "routes", "schemas", "todo", "visits",
+        "words"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
         "quarantine", "replay", "run", "session", "tables", "times", "wire", "words"},
 }

@@ -290,6 +290,18 @@ def test_events_that_no_table_knows_are_looked_at_again_as_it_says(
     typed(openway, the(openway, TodoSubject.UNKNOWN_EVENT, "Nobody Knows This"), ways.LOOK_AGAIN)
 
 
+def test_a_file_of_keys_that_cannot_be_used_is_told_as_it_says(
+    openway: Terminal, service: Service
+) -> None:
+    file = service.devices_file.parent / "keys"
+    good = file.read_text(encoding="utf-8")
+    file.write_text(f"{good}eve king {'0' * 40}\n", encoding="utf-8")
+    until(lambda: bool(entries(openway, TodoSubject.KEY_FILE)))
+    typed(openway, the(openway, TodoSubject.KEY_FILE, "must be roles"), 0)
+    file.write_text(good, encoding="utf-8")
+    until(lambda: entries(openway, TodoSubject.KEY_FILE) == [])
+
+
 def submitted(openway: Terminal, kind: str, point: str, *more: str) -> str:
     """The id of an order, also of one that is stopped at once."""
     words = ("--reference", f"{kind}-{point}", *more, "--json")

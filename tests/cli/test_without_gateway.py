@@ -379,6 +379,26 @@ def test_config_show_masks_secrets(
     assert "canary" not in output(capsys, "config", "show", "--given")
 
 
+def test_a_new_key_is_written_into_its_file_and_tokens_in_it_are_hashed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "openway.toml").write_text('[api]\nkeys_file = "keys.txt"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    new = ("config", "new-key", "ann", "read", "--append", "--json")
+    made = json.loads(output(capsys, *new, "--expires", "2030-01-01T00:00:00Z"))
+    file = tmp_path / "keys.txt"
+    assert file.read_text(encoding="utf-8") == f"{made['line']}\n"
+    assert made["line"].endswith("expires=2030-01-01T00:00:00+00:00")
+    assert (made["token"] in made["line"], file.stat().st_mode & 0o777) == (False, 0o600)
+    with file.open("a", encoding="utf-8") as out:
+        out.write(f"bob read {'b' * 40}\n")
+    assert "1 token hashed" in output(capsys, "config", "hash-keys")
+    assert "b" * 40 not in file.read_text(encoding="utf-8")
+    assert run(["config", "new-key", "ann", "read", "king", "--append"]) == Exit.INVALID
+    (tmp_path / "openway.toml").write_text("", encoding="utf-8")
+    assert run(["config", "new-key", "ann", "read", "--append"]) == Exit.SETTINGS
+
+
 def test_a_new_key_is_taken_by_the_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from adapter.model.values import replace
 from adapter.registry.files import as_json_values
+from adapter.server.settings import ApiKey, Role
 from adapter.service.app import build
 from adapter.service.settings import load
 from adapter.simulator.meters import PopulationPlan
@@ -25,7 +26,10 @@ from tests.docs.shell import LISTENER, SIMULATOR, Shell
 
 OPERATOR: Final = "ann-" + "0" * 32
 APPROVER: Final = "bob-" + "0" * 32
-_KEYS: Final = f"ann read,operate,switch,admin {OPERATOR}\nbob approve {APPROVER}\n"
+_KEYS: Final = (
+    ApiKey.of("ann", OPERATOR, Role.READ, Role.OPERATE, Role.SWITCH, Role.ADMIN),
+    ApiKey.of("bob", APPROVER, Role.APPROVE),
+)
 _START_S: Final = 60.0
 
 
@@ -57,7 +61,9 @@ def running(shell: Shell, settings_text: str) -> Iterator[None]:
         finally:
             ready.set()
 
-    (shell.folder / "keys.txt").write_text(_KEYS, encoding="utf-8")
+    (shell.folder / "keys.txt").write_text(
+        "".join(f"{key.line}\n" for key in _KEYS), encoding="utf-8"
+    )
     (shell.folder / "openway.toml").write_text(shell.here(settings_text), encoding="utf-8")
     shell.environ |= {"OPENWAY_API_KEY": OPERATOR, "APPROVER": APPROVER}
     thread = threading.Thread(target=work, daemon=True)

@@ -161,7 +161,7 @@ def _make_named_files(path: Path, shell: Shell) -> None:
 _SECRET: Final = "zb7Q-kr41-wmX9"
 _IN_FILES: Final = MappingProxyType(
     {
-        "keys.txt": f"ann read {'0123456789abcdef' * 4}\n",
+        "keys.txt": f"ann read sha256:{'0123456789abcdef' * 4}\n",
         "callback-users.txt": f"head-end:{_SECRET}\n",
         "signing.txt": "whsec_b3BlbndheS1nYXRld2F5LWRvY3VtZW50YXRpb24=\n",
     }

@@ -132,6 +132,21 @@ def test_api_keys_are_lines_of_name_roles_and_token_or_its_digest(tmp_path: Path
     assert bob.expires_at is not None
 
 
+def test_a_token_that_stands_in_clear_is_read_and_said(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"ann read {TOKEN}\n", encoding="utf-8")
+    (tmp_path / "keys").chmod(0o600)
+    (told,) = load_with_origin(a_file(tmp_path, '[api]\nkeys_file = "keys"\n'), {}).warnings
+    assert "tokens stand in clear, of ann" in told
+    assert "openway config hash-keys" in told
+    assert TOKEN not in told
+
+
+def test_a_file_of_many_keys_is_read(tmp_path: Path) -> None:
+    lines = (f"k{number} read sha256:{number:064x} id=k{number}\n" for number in range(1000))
+    (tmp_path / "keys").write_text("".join(lines), encoding="utf-8")
+    assert len(load(a_file(tmp_path, '[api]\nkeys_file = "keys"\n'), {}).api.keys) == 1000
+
+
 def test_several_secrets_in_a_variable_stand_between_semicolons() -> None:
     settings = load(None, {"OPENWAY_LISTENER_USERS": "he:one;he:two"})
     assert [(user.user, user.password) for user in settings.listener.users] == [
@@ -244,7 +259,7 @@ def test_a_secret_that_others_may_write_is_refused(tmp_path: Path, mode: int) ->
 def test_a_secret_that_everybody_may_read_is_a_warning_and_taken(
     tmp_path: Path, mode: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "keys").write_text(f"ann read {TOKEN}", encoding="utf-8")
+    (tmp_path / "keys").write_text(f"ann read sha256:{'ab' * 32}", encoding="utf-8")
     (tmp_path / "keys").chmod(mode)
     file = a_file(tmp_path, '[api]\nkeys_file = "keys"\n')
     loaded = load_with_origin(file, {})

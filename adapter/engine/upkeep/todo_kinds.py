@@ -49,6 +49,7 @@ CLOSE_ERRORS: Final = Way(f"intake discard {{ids}} {_REASON}", "closes what nobo
 LOOK_AGAIN: Final = Way("device-events reprocess", "looks at all again, with the tables read again")
 POST_AGAIN: Final = Way("events retry {id}", "posts what it has not taken again now")
 CHECK: Final = Way("subscriptions check", "asks the head end now, brings about what is missing")
+SEE_KEYS: Final = Way("keys list", "says which are in force, and what is wrong with the file")
 
 OF_HOLD: Final[Mapping[HoldReason, Way]] = {
     HoldReason.CLOCK:       Way(f"clock confirm {_REASON}", "believes the clock as it is"),
@@ -235,6 +236,19 @@ def of_receiver(state: ReceiverState, oldest: datetime | None) -> Todo | None:
         text=f"events do not reach {state.name}: {why}",
         action="see to the receiver; then have it sent what it has not taken",
         ways=(POST_AGAIN,),
+    )
+
+
+def of_key_file(problem: str, since: datetime) -> Todo:
+    """That the file of API keys, as it is now, cannot be used."""
+    return Todo(
+        subject=TodoSubject.KEY_FILE,
+        id="api.keys_file",
+        since=since,
+        code="key_file_refused",
+        text=f"the API keys of before are in force: {problem}",
+        action="mend the file: it is read again by itself",
+        ways=(SEE_KEYS,),
     )
 
 

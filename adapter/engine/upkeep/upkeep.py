@@ -89,8 +89,11 @@ class Upkeep:
 
     async def note_refusal(self, *, by: str, why: Mapping[str, object]) -> None:
         """Audit a call that was turned away before it was a call."""
-        audit = AuditNote(actor=by, action="Refused", subject="api", detail=why)
-        await self._store.save([Change(audit=(audit,))])
+        await self.note([AuditNote(actor=by, action="Refused", subject="api", detail=why)])
+
+    async def note(self, notes: Sequence[AuditNote]) -> None:
+        """Audit what is in no row."""
+        await self._store.save([Change(audit=tuple(notes))])
 
     async def ready(self) -> Readiness:
         """Raises StoreFailed where the store has failed, or does not answer now."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, inspect
@@ -40,8 +40,8 @@ from adapter.model.texts import (
     visible_line,
 )
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
-from adapter.server.credentials import ApiKeys
-from adapter.server.settings import ApiKey, RestSettings, Role
+from adapter.server.credentials import ApiKeys, Caller
+from adapter.server.settings import RestSettings, Role
 from adapter.web.api.problems import ProblemRaised
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -94,7 +94,7 @@ _PART: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 class ApiRequest:
     """One request, its body already read. Names in `query` are those of the route."""
 
-    key: ApiKey | None
+    key: Caller | None
     headers: Mapping[str, str]
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -125,15 +125,30 @@ class ApiResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class KeyFile(Protocol):
+    """The file of keys, as far as calls change it."""
+
+    problem: str
+    """Why what stands in it now is not in force; empty: it is."""
+
+    async def withdraw(self, key: str, *, by: str, reason: str) -> None:
+        """By id, or by a name that has one key alone. Raises NotFound, Conflict."""
+
+
 class ApiContext:
-    """What the calls work with."""
+    """What the calls work with. `key_file` is None where keys are of no file."""
 
     def __init__(self, gateway: Gateway, settings: RestSettings) -> None:
         self.gateway = gateway
         self.settings = settings
         self.keys = ApiKeys(settings.keys)
+        self.key_file: KeyFile | None = None
         self.waiting = asyncio.Semaphore(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
+
+    async def caller_of(self, token: str, *, now: datetime) -> Caller | None:
+        """Whose token it is; None where it is nobody's."""
+        return self.keys.of_token(token, now=now) if token else None
 
 
 @asynccontextmanager
@@ -348,7 +363,7 @@ class UnreadableOut(Struct, kw_only=True):
 # ---------------------------------------------------------------- the query and the path
 
 
-def require(key: ApiKey | None, *roles: Role) -> None:
+def require(key: Caller | None, *roles: Role) -> None:
     """Raises ProblemRaised 403 unless the key has one of the roles."""
     if key is None or not key.roles & set(roles):
         names = " or ".join(role.value for role in roles)

@@ -29,7 +29,8 @@ from adapter.engine.commands.summary import summary
 from adapter.engine.readings.ports import Blocks
 from adapter.model.device import InstallStatus
 from adapter.model.ids import CommandId, DeviceId, EndpointId, OrderId
-from adapter.server.settings import ApiKey, Role
+from adapter.server.credentials import Caller
+from adapter.server.settings import Role, seen
 from adapter.web.api.call import (
     PREFIX,
     Address,
@@ -331,7 +332,7 @@ async def submit_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     key = key_of(asked, wanted)
     fence = None
     if wanted.past_unclear_order:
-        fence = (asked.actor, _second(api, asked, Role.APPROVE).name)
+        fence = (asked.actor, (await _second(api, asked, Role.APPROVE)).name)
     status = install_status_of(api, "install_status_override", wanted.install_status_override)
     request = wanted.request(
         requester=asked.actor, key=key, past_unclear_order=fence, status=status
@@ -403,7 +404,7 @@ async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Two people: whoever asks and whoever's key stands in X-Second-Key, one of each role."""
     wanted = asked.read(ResolveIn)
     operates = asked.key is not None and Role.SWITCH in asked.key.roles
-    second = _second(api, asked, Role.APPROVE if operates else Role.SWITCH)
+    second = await _second(api, asked, Role.APPROVE if operates else Role.SWITCH)
     operator, approver = (asked.actor, second.name) if operates else (second.name, asked.actor)
     command = await api.gateway.commands.resolve(
         _command(asked), done=wanted.done, operator=operator, approver=approver, note=wanted.note
@@ -441,11 +442,11 @@ async def _require_for_kind(api: ApiContext, asked: ApiRequest) -> None:
     require(asked.key, role_for(command.request.kind))
 
 
-def _second(api: ApiContext, asked: ApiRequest, role: Role) -> ApiKey:
+async def _second(api: ApiContext, asked: ApiRequest, role: Role) -> Caller:
     """The other person's key. Raises ProblemRaised 403."""
     given = asked.headers.get(SECOND_KEY, "")
-    second = api.keys.of_token(given.strip(), now=asked.now)
-    if second is None or role not in second.roles or second.name == asked.actor:
+    second = await api.caller_of(given.strip(), now=asked.now)
+    if second is None or role not in second.roles or seen(second.name) == seen(asked.actor):
         raise ProblemRaised(
             403,
             "second_person_missing",

@@ -7,6 +7,9 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,9 +30,10 @@ from adapter.model.json_members import RepeatedMember, check_members
 from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import with_routes
+from adapter.server.credentials import Caller, CallerEnded, bearer_of
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
-from adapter.server.settings import ApiKey, RestSettings, Role
+from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
     ApiContext,
@@ -47,7 +51,7 @@ from adapter.web.api.routes import ROUTES, Route
 
 _JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_KEY: Final = web.RequestKey("key", ApiKey)
+_KEY: Final = web.RequestKey("key", Caller)
 _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
 _NOT_UTF8: Final = "\ufffd"
@@ -85,6 +89,11 @@ class Rest(Server):
         """Requests by method and route, and by status."""
         self.metrics: Callable[[], Awaitable[bytes]] | None = None
         """What the gateway measures of itself; None: it is not served."""
+
+    @property
+    def api(self) -> ApiContext:
+        """What its calls work with."""
+        return self._api
 
     async def start(self) -> str:
         self._api.gateway.feed.let_wait(True)
@@ -127,6 +136,8 @@ class Rest(Server):
             return await handler(request)
         except ProblemRaised as raised:
             problem = raised
+        except CallerEnded:
+            problem = _unauthorized()
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             known = error.status if error.status in (404, 405, 417) else 400
@@ -186,10 +197,7 @@ class Rest(Server):
 
     def _answering(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
-            now = self._clock.now()
-            key = self._api.keys.holder(request.headers.get("Authorization"), now=now)
-            if key is not None:
-                request[_KEY] = key
+            now, key = await self._caller(request)
             if route.roles:
                 _let_in(route.roles, key)
             asked = ApiRequest(
@@ -200,13 +208,17 @@ class Rest(Server):
                 body=await self._body(route, request),
                 now=now,
             )
+            held = nullcontext if key is None else partial(self._api.keys.while_good, key, now=now)
+            # What changes something is carried out, once it was let in.
+            while_good = held if route.method == "GET" else nullcontext
             with tracing.continued(request.headers.get("traceparent", "")):
-                answered = await route.call(self._api, asked)
+                async with while_good():
+                    answered = await route.call(self._api, asked)
             crash_points.reached("rest.before_answer")
             if answered.pages is not None:
-                return await _send_events(request, answered.pages)
+                return await _send_events(request, answered.pages, held)
             if answered.lines is not None:
-                return await _stream(request, answered.lines)
+                return await _stream(request, answered.lines, held)
             return _response(answered)
 
         return serve
@@ -224,10 +236,17 @@ class Rest(Server):
             return RawBody(media=request.content_type, raw=body.raw)
         return _decoded(self._decoders[route.takes], body.raw or b"{}")
 
-    async def _measured(self, request: web.Request) -> web.StreamResponse:
-        key = self._api.keys.holder(request.headers.get("Authorization"), now=self._clock.now())
+    async def _caller(self, request: web.Request) -> tuple[datetime, Caller | None]:
+        """Who calls, and when that was judged."""
+        now = self._clock.now()
+        token = bearer_of(request.headers.get("Authorization"))
+        key = await self._api.caller_of(token, now=now)
         if key is not None:
             request[_KEY] = key
+        return now, key
+
+    async def _measured(self, request: web.Request) -> web.StreamResponse:
+        _, key = await self._caller(request)
         _let_in(tuple(Role), key)
         if self.metrics is None:
             raise web.HTTPNotFound
@@ -250,16 +269,20 @@ def _pattern(request: web.Request) -> str:
     return resource.canonical if resource is not None else ""
 
 
-def _let_in(roles: tuple[Role, ...], key: ApiKey | None) -> None:
+def _let_in(roles: tuple[Role, ...], key: Caller | None) -> None:
     """Raises 401 and 403, before a byte of the body is read."""
     if key is None:
-        raise ProblemRaised(
-            401,
-            "unauthorized",
-            "a bearer token is missing, unknown or expired",
-            headers={"WWW-Authenticate": 'Bearer realm="openway"'},
-        )
+        raise _unauthorized()
     require(key, *roles)
+
+
+def _unauthorized() -> ProblemRaised:
+    return ProblemRaised(
+        401,
+        "unauthorized",
+        "a bearer token is missing, unknown or expired",
+        headers={"WWW-Authenticate": 'Bearer realm="openway"'},
+    )
 
 
 def _check_headers(request: web.Request, limit: int, media: tuple[str, ...]) -> None:
@@ -354,34 +377,42 @@ class _Sent(msgspec.Struct):
 _sent_of: Final = msgspec.json.Decoder(_Sent).decode
 
 
+Held = Callable[[], AbstractAsyncContextManager[None]]
+"""What is done within ends with the caller's key."""
+
+
 async def _send_events(
-    request: web.Request, pages: AsyncGenerator[FeedPage, None]
+    request: web.Request, pages: AsyncGenerator[FeedPage, None], held: Held
 ) -> web.StreamResponse:
-    """Each with the cursor behind it as its id, until the caller goes."""
+    """Each with the cursor behind it as its id, until the caller goes, or its key does."""
     async with contextlib.aclosing(pages), sse_response(request, headers=HEADERS) as response:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async for page in pages:
-                for event in page.events:
-                    sent = _sent_of(event)
-                    await response.send(
-                        event.decode(), id=cursor_of(sent.seq, sent.id), event=sent.type
-                    )
-                if not response.is_connected():
-                    break
+        with contextlib.suppress(ConnectionError, TimeoutError, CallerEnded):
+            async with held():
+                async for page in pages:
+                    for event in page.events:
+                        sent = _sent_of(event)
+                        await response.send(
+                            event.decode(), id=cursor_of(sent.seq, sent.id), event=sent.type
+                        )
+                    if not response.is_connected():
+                        break
     return response
 
 
-async def _stream(request: web.Request, lines: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, lines: AsyncGenerator[bytes, None], held: Held
+) -> web.StreamResponse:
     """As fast as they are taken. What fails on the way cuts the answer off, which shows."""
     response = web.StreamResponse(headers=HEADERS)
     response.content_type = LINES
     async with contextlib.aclosing(lines):
         await response.prepare(request)
         try:
-            async for part in lines:
-                await response.write(part)
-            await response.write_eof()
-        except (GatewayError, OSError) as error:
+            async with held():
+                async for part in lines:
+                    await response.write(part)
+                await response.write_eof()
+        except (GatewayError, OSError, CallerEnded) as error:
             log.warning("answer_cut_off", extra={"reason": type(error).__name__})
             response.force_close()
             if request.transport is not None:

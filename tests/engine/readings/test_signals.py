@@ -1,4 +1,4 @@
-"""SIGHUP has the tables read again; bad ones leave those in force."""
+"""SIGHUP has the tables and the keys read again; bad ones leave those in force."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from adapter.engine.clock import SystemClock
 from adapter.model.values import replace
+from adapter.server.settings import RestSettings
+from adapter.service.api_keys import WatchedKeys
 from adapter.service.app import until_stopped
 from tests.engine.commands.quick_site import world
 from tests.engine.readings.store_with_intake import Rig, a_rig
@@ -29,13 +32,20 @@ async def test_sighup_has_the_tables_read_again(
         async with world(tmp_path) as made, a_rig(tmp_path / "rig") as rig:
             readings = replace(made.app.gateway.readings, error_records=rig.desk)
             gateway = replace(made.app.gateway, readings=readings)
-            serving = asyncio.create_task(until_stopped(gateway))
+            keys = tmp_path / "keys"
+            keys.write_text(f"ann read sha256:{'0' * 64}\n", encoding="utf-8")
+            api = made.app.rest.api
+            watched = WatchedKeys(
+                RestSettings(keys_path=keys), api.keys, SystemClock(), gateway.upkeep.note
+            )
+            serving = asyncio.create_task(until_stopped(gateway, watched))
             await asyncio.sleep(0)  # until it waits, and its handlers are there
             rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
             os.kill(os.getpid(), signal.SIGHUP)
             async with asyncio.timeout(20):
                 while not await reloads(rig):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+            assert [key.name for key in api.keys.all()] == ["ann"]
             gas = data_arrived(read_data("m1", [5], quantity="Gas"))
             assert (await rig.take(gas)).counts["new"] == 1
             rig.tables["quantities"] = {"Gas": {}}
