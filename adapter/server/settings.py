@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from adapter.errors import SettingsError
 from adapter.model.bounds import (
@@ -27,6 +28,7 @@ from adapter.model.bounds import (
     check_bounds,
 )
 from adapter.model.secret import Secret
+from adapter.settings.urls import url_problem
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 _PREFIX: Final = re.compile(r"(/[\w.~-]+)+", re.ASCII)
@@ -370,6 +372,79 @@ def check_keys(keys: Sequence[ApiKey]) -> None:
         raise SettingsError("api keys: two keys have one id")
 
 
+class SignatureAlgorithm(StrEnum):
+    """Signatures by a private key, of which the issuer alone has it. What is verified with a
+    secret, or not at all, is not among them."""
+
+    RS256 = "RS256"
+    RS384 = "RS384"
+    RS512 = "RS512"
+    PS256 = "PS256"
+    PS384 = "PS384"
+    PS512 = "PS512"
+    ES256 = "ES256"
+    ES384 = "ES384"
+    ES512 = "ES512"
+    EDDSA = "EdDSA"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """An issuer whose tokens are let in beside keys. `name_claim` is who acts, in audits: `sub`, or
+    one that people cannot change themselves."""
+
+    issuer: Annotated[str, "URL of the issuer, as its tokens have it in iss"]
+    audience: Annotated[str, "what its tokens must have in aud: this gateway"]
+    keys_url: Annotated[str, "URL of its keys (JWKS); empty: as its discovery document says"] = ""
+    ca_file: Annotated[Path | None, "PEM of the authority that the issuer is believed by"] = None
+    algorithms: Annotated[frozenset[SignatureAlgorithm], "signatures that are taken"] = frozenset(
+        {SignatureAlgorithm.RS256, SignatureAlgorithm.PS256, SignatureAlgorithm.ES256}
+    )
+    types: Annotated[tuple[str, ...], "what the header of a token may have as typ"] = (
+        "at+jwt",
+        "JWT",
+    )
+    clients: Annotated[
+        tuple[str, ...], "only tokens made for these, by azp or client_id; empty: for any"
+    ] = ()
+    name_claim: Annotated[str, "claim that names who acts"] = "sub"
+    roles_claim: Annotated[str, "claim that has the roles; with dots, one within others"] = "roles"
+    roles: Annotated[
+        Mapping[str, frozenset[Role]], "roles of each word of that claim; empty: its own names"
+    ] = field(default_factory=dict)
+    leeway_s: Annotated[
+        float, Bounds(least=0, most=300), "its clock and ours may differ by so much"
+    ] = 30.0
+    timeout_s: Annotated[PositiveSeconds, "its keys must be there in this time"] = 5.0
+    fetch_every_s: Annotated[PositiveSeconds, "its keys are fetched again after so long"] = 3_600.0
+    refetch_s: Annotated[
+        PositiveSeconds, "between two fetches, also where a token names a key that is not known"
+    ] = 30.0
+    longest_kept_s: Annotated[
+        PositiveSeconds, "so long its keys are believed while it cannot be reached"
+    ] = 86_400.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        for name, url in (("issuer", self.issuer), ("keys_url", self.keys_url or self.issuer)):
+            if (problem := safe_url(url)) is not None:
+                raise SettingsError(f"{name}: {problem}")
+        if not self.audience or not self.name_claim or not self.algorithms:
+            raise SettingsError("audience, name_claim and algorithms: are needed")
+        for word, roles in self.roles.items():
+            if {Role.SWITCH, Role.APPROVE} <= roles:
+                raise SettingsError(f"roles.{word}: switch and approve need two people")
+
+
+def safe_url(url: str) -> str | None:
+    """What is wrong with the URL of something that is believed; None where it is good."""
+    problem = url_problem(url, query=True)
+    if problem is None and urlsplit(url).scheme != "https":
+        loopback = _LOOPBACK.fullmatch(urlsplit(url).hostname or "")
+        return None if loopback else "https is needed: who changes it on the way would be let in"
+    return problem
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestSettings:
     """The JSON interface. No keys: nobody is let in. `keys_path` is the file that they are of.
@@ -387,6 +462,7 @@ class RestSettings:
         "lines of `openway config new-key`; read again when it changes; without keys nobody is "
         "let in",
     ] = ()
+    oidc: OidcSettings | None = None
     keys_path: Path | None = field(default=None, metadata={"in_file": False})
     tls: ServerTls | None = None
     allow_cleartext: Annotated[bool, "beyond loopback: serve without TLS"] = False

@@ -221,6 +221,8 @@ async def running(
     rest.api.key_file = keys
     core.gateway.loops.runner.add("keys", keys.once)
     core.gateway.upkeep.doubts.append(keys.doubt)
+    if rest.api.issuer is not None:
+        core.gateway.upkeep.doubts.append(rest.api.issuer.doubt)
     core.gateway.upkeep.todo.sources.append(keys.todo)
     rest.metrics = Metrics(
         gateway=core.gateway,

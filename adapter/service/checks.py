@@ -11,7 +11,7 @@ from adapter.engine.readings.tables import load_tables, names_zone
 from adapter.errors import ContractError, SettingsError
 from adapter.fieldwork.settings import FieldWorkKind
 from adapter.headend import security
-from adapter.server import connections
+from adapter.server import connections, issuer
 from adapter.server.connections import bind
 from adapter.service.callback_keys import written_keys
 from adapter.service.orders_file import load_rules
@@ -64,6 +64,9 @@ def _looks(settings: Settings) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "listener.", lambda: connections.tls_context(theirs)
     if (ours := settings.api.tls) is not None:
         yield "api.", lambda: connections.tls_context(ours)
+    if (oidc := settings.api.oidc) is not None:
+        yield "api.", issuer.check_installed
+        yield "api.", lambda: issuer.trust_of(oidc)
     if head_end is not None and (client := head_end.tls) is not None:
         yield "head_end.", lambda: security.tls_context(client)
     for section, file in (

@@ -17,6 +17,7 @@ from adapter.commands.flows import CommandKind, Operation
 from adapter.errors import SettingsError
 from adapter.headend.settings import Timeouts
 from adapter.model.bounds import bounds_in, unwrapped
+from adapter.model.values import replace
 from adapter.server.settings import Role
 from adapter.service.settings import Settings, load, load_with_origin
 from adapter.service.settings_table import rows, shown
@@ -417,7 +418,8 @@ def sample(leaf: Leaf) -> str:
         item = get_args(kind)[0]
         return next(iter(item)).value if issubclass(item, StrEnum) else "one,two"
     if get_origin(kind) is not None:
-        return "a=1,b=0.5"
+        item = get_args(kind)[1]
+        return f"a={sample(replace(leaf, kind=item))}" if get_origin(item) else "a=1,b=0.5"
     return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")
 
 

@@ -22,7 +22,7 @@ from typing import Annotated, Final, Protocol, TypeVar
 import msgspec
 from msgspec import Meta, Struct, inspect
 
-from adapter.engine.commands.ports import AuditEntry
+from adapter.engine.commands.ports import AuditEntry, Clock
 from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import AskedFilter, UnreadableRow
@@ -41,6 +41,7 @@ from adapter.model.texts import (
 )
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys, Caller
+from adapter.server.issuer import Issuer
 from adapter.server.settings import RestSettings, Role
 from adapter.web.api.problems import ProblemRaised
 
@@ -138,17 +139,23 @@ class KeyFile(Protocol):
 class ApiContext:
     """What the calls work with. `key_file` is None where keys are of no file."""
 
-    def __init__(self, gateway: Gateway, settings: RestSettings) -> None:
+    def __init__(self, gateway: Gateway, settings: RestSettings, clock: Clock) -> None:
         self.gateway = gateway
         self.settings = settings
         self.keys = ApiKeys(settings.keys)
         self.key_file: KeyFile | None = None
+        self.issuer = (
+            None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
+        )
         self.waiting = asyncio.Semaphore(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
 
     async def caller_of(self, token: str, *, now: datetime) -> Caller | None:
         """Whose token it is; None where it is nobody's."""
-        return self.keys.of_token(token, now=now) if token else None
+        known = self.keys.of_token(token, now=now) if token else None
+        if known is None and self.issuer is not None:
+            return await self.issuer.caller_of(token, now=now)
+        return known
 
 
 @asynccontextmanager

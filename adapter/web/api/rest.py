@@ -76,8 +76,8 @@ class Rest(Server):
     ) -> None:
         self.settings = settings or RestSettings()
         super().__init__(self.settings, listening)
-        self._api = ApiContext(gateway, self.settings)
         self._clock = clock or SystemClock()
+        self._api = ApiContext(gateway, self.settings, self._clock)
         self._decoders = {
             route.takes: msgspec.json.Decoder(route.takes)
             for route in ROUTES
