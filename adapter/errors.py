@@ -24,6 +24,7 @@ GatewayError                    stable public `code`, one sentence for people
 ├── ContractError               the WSDL given lacks what a command needs
 ├── SettingsError               a setting is unknown or bad; the start is refused
 └── StoreFailed                 storage broke: nothing is acknowledged until recovery from disk
+    └── StoreInUse              it is another process's: nothing is wrong with it
 """
 
 from collections.abc import Iterable, Mapping
@@ -174,3 +175,9 @@ class SettingsError(GatewayError):
 
 class StoreFailed(GatewayError):
     code = "store_failed"
+
+
+class StoreInUse(StoreFailed):
+    """Another process owns the store: nothing is wrong with it."""
+
+    code = "store_in_use"

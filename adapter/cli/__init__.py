@@ -6,6 +6,7 @@ Everything heavy is imported when a subcommand runs, so that `openway --help` is
 import json
 import sys
 from collections.abc import Sequence
+from errno import EADDRINUSE
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -96,9 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(given: list[str]) -> int:
     """Run one command line; its exit code. Nothing is raised but what is a fault of ours."""
     try:
-        openway.main(given, prog_name="openway", standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
+        left = openway.main(given, prog_name="openway", standalone_mode=False)
     except click.ClickException as error:
         told = StringIO()
         error.show(told)
@@ -117,8 +116,8 @@ def run(given: list[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:
         say(f"error: {named_problem(error)}")
-        return Exit.FAILED
-    return Exit.OK
+        return Exit.CONFLICT if error.errno == EADDRINUSE else Exit.FAILED
+    return left if isinstance(left, int) else Exit.OK  # what a context was left with
 
 
 def _complain(error: GatewayError, *, as_json: bool) -> None:

@@ -140,7 +140,7 @@ def test(session: Session, /, receiver: str, as_json: bool) -> None:
     taken = f"taken: {answer.get('status')}" if answer.get("taken") else f"{answer.get('error')}"
     show_text(answer, taken, as_json=as_json)
     if not answer.get("taken"):
-        raise click.exceptions.Exit(Exit.WITHOUT_SUCCESS)
+        raise SystemExit(Exit.WITHOUT_SUCCESS)
 
 
 def _path(receiver: str, what: str) -> str:

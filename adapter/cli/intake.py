@@ -149,7 +149,7 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
     import asyncio
 
     from adapter.engine.readings.ports import PayloadId
-    from adapter.errors import StoreFailed
+    from adapter.errors import StoreInUse
 
     number = None if before is None else PayloadId(before)
 
@@ -158,9 +158,8 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
 
     try:
         return asyncio.run(_with_store(session, work))
-    except StoreFailed as error:
-        if not _in_use(error):
-            raise
+    except StoreInUse:
+        pass  # of the gateway that runs on it: what it has stored can be read beside it
     from adapter.store.readings import reports
 
     connection = reports.open_store(session.settings.store.path)
@@ -257,14 +256,12 @@ def _on_store_or_api(
     """On the store of this machine; where a gateway runs on it, that one is asked."""
     import asyncio
 
-    from adapter.errors import StoreFailed
+    from adapter.errors import StoreInUse
 
     try:
         return asyncio.run(_with_store(session, work))
-    except StoreFailed as error:
-        if not _in_use(error):
-            raise
-    return ask()
+    except StoreInUse:
+        return ask()
 
 
 def _as_row(item: "Struct") -> dict[str, object]:
@@ -296,7 +293,7 @@ async def _hand_in(
 
 async def _load(session: Session, taken: int, *, quiet: bool) -> "Sequence[Payload] | None":
     """None where a running gateway was handed the files."""
-    from adapter.errors import StoreFailed
+    from adapter.errors import StoreInUse
 
     async def work(taking: "PayloadServices") -> "Sequence[Payload]":
         if not quiet:
@@ -307,9 +304,7 @@ async def _load(session: Session, taken: int, *, quiet: bool) -> "Sequence[Paylo
 
     try:
         return await _with_store(session, work)
-    except StoreFailed as error:
-        if not _in_use(error):
-            raise
+    except StoreInUse:
         return None
 
 
@@ -323,10 +318,6 @@ class _Progress:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_S
             say(f"  {counted(counts.parts, 'device')}, {counted(counts.values, 'value')}")
-
-
-def _in_use(error: Exception) -> bool:
-    return "in use" in str(error)
 
 
 def _spool(session: Session) -> "Spool":

@@ -106,8 +106,8 @@ def submit(
 
 
 @order.command()
-@click.argument("kind", type=_KINDS, metavar="[KIND", required=False)
-@click.argument("service_point", metavar="SERVICE_POINT]", required=False)
+@click.argument("kind", type=_KINDS, required=False)
+@click.argument("service_point", required=False)
 @click.option("--order", "known", help="The steps that are still before this order.")
 @click.option("--activity-type", help="The site's own; else the kind's.")
 @click.option("--effective-at", type=MOMENT)

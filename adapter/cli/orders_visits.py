@@ -7,15 +7,16 @@ from typing import Final, TypeVar
 
 import click
 
-from adapter.cli.client import fields, segment
+from adapter.cli.client import fields, items, segment
 from adapter.cli.orders import body_of, print_request
 from adapter.cli.orders_output import print_order
-from adapter.cli.output import as_json, columns, show_fields, show_list
+from adapter.cli.output import Exit, as_json, columns, say, show_fields, show_list
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
 from adapter.cli.words import Word
 from adapter.errors import InvalidRequest
 from adapter.model.device import DisconnectLocation
+from adapter.orders.field_activity import FieldState
 from adapter.orders.tasks import FieldEffect
 
 SENT_AGAIN: Final = columns("reply/replies", "id kind state attempts last_error")
@@ -74,6 +75,11 @@ def complete_visit(
     )
     made = session.client.post(f"{_path(visit)}/complete", body)
     print_order(fields(made), as_json=as_json)
+    children = items(fields(session.client.get(f"/orders/{_order_of(visit)}")).get("children"))
+    child = next((each for each in children if each["id"] == visit), {})
+    if child.get("detail_state") == FieldState.COMPLETION_ERROR:
+        say(f"{visit} was not completed: {child.get('reason')}")
+        raise SystemExit(Exit.WITHOUT_SUCCESS)
 
 
 @click.command(name="cancel-visit")
@@ -131,10 +137,14 @@ def discard_reply(session: Session, order_id: str, reply: str, as_json: bool) ->
 
 
 def _path(visit: str) -> str:
+    return f"/orders/{_order_of(visit)}/visits/{segment(visit)}"
+
+
+def _order_of(visit: str) -> str:
     order_id, dot, _ = visit.rpartition(".")
     if not dot:
         raise InvalidRequest("VISIT", f"{visit!r}: is the id of a child, ORDER.NUMBER")
-    return f"/orders/{segment(order_id)}/visits/{segment(visit)}"
+    return segment(order_id)
 
 
 def _reading(given: str) -> dict[str, str]:

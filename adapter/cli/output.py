@@ -26,6 +26,7 @@ from adapter.errors import (
     NotFound,
     SettingsError,
     StoreFailed,
+    StoreInUse,
     WireError,
 )
 from adapter.model.texts import visible, visible_json, visible_line
@@ -373,6 +374,7 @@ _BY_ERROR: Final = (
     (WireError, Exit.INVALID),
     (ContractError, Exit.INVALID),
     (SettingsError, Exit.SETTINGS),
+    (StoreInUse, Exit.CONFLICT),
     (StoreFailed, Exit.FAILED),
 )
 

@@ -60,6 +60,8 @@ class Wanted:
 
 def under(allowed: str, url: str) -> bool:
     """Whether an address is the allowed one, or below it: no way leads up from there."""
+    if not all("!" <= each <= "~" for each in url):  # readers of URLs leave some of the rest out
+        return False
     if ".." in url or "\\" in url or "%2e" in url.lower():
         return False
     return url == allowed or url.startswith(allowed.rstrip("/") + "/")

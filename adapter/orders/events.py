@@ -233,6 +233,9 @@ class ReplyKind(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     CANCELLATION = "cancellation"
+    """To a request to cancel the order."""
+    UPDATE = "update"
+    """To a request to change it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

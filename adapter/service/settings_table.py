@@ -1,6 +1,6 @@
 """The settings as a table: for README, for `openway tables`, and for `openway config show`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import time
 from enum import StrEnum
@@ -227,7 +227,22 @@ def shown(loaded: LoadedSettings, *, everything: bool = True) -> tuple[SettingSh
         for leaf in leaves(Settings)
         if not _absent(loaded, leaf)
     )
+    found += tuple(_receivers_shown(loaded))
     return tuple(each for each in found if everything or each.origin != "default")
+
+
+def _receivers_shown(loaded: LoadedSettings) -> Iterator[SettingShown]:
+    """Those of tables of which there may be any number: by their number in the file."""
+    events = loaded.settings.events
+    for at, several in (("events.webhook", events.webhook), ("events.callback", events.callback)):
+        for number, receiver in enumerate(several, start=1):
+            for leaf in leaves(type(receiver), f"{at}.{number}"):
+                value = getattr(receiver, leaf.name.rpartition(".")[2])
+                yield SettingShown(
+                    name=f"{leaf.name}_file" if leaf.secret else leaf.name,
+                    value=_shown(leaf, value),
+                    origin="default" if value == leaf.default else "file",
+                )
 
 
 def _shown(leaf: Leaf, value: object) -> str:

@@ -180,6 +180,8 @@ class Sources:
     """What is taken all the same: files of secrets that others may read."""
     files: dict[str, Path] = field(default_factory=dict)
     """Of each setting whose secrets stand in a file."""
+    variables: bool = True
+    """Whether settings have variables; those of a table of which there may be many have none."""
     skipped: frozenset[str] = frozenset()
     """Settings that nobody asks for: they have their defaults, whatever is given."""
 
@@ -243,7 +245,9 @@ def read_section(
     try:
         return kind(**values)
     except SettingsError as error:
-        sources.problems.append(_below(at, str(error)))
+        name, _, problem = _below(at, str(error)).partition(": ")
+        file = sources.files.get(name.removesuffix("_file"))  # a complaint about what is in it
+        sources.problems.append(": ".join(str(x) for x in (name, file, problem) if x))
         return None
 
 
@@ -269,7 +273,7 @@ def _read_listed(
     if not isinstance(given, list):
         sources.complain(at, f"must be tables, each under [[{at}]]")
         return ()
-    beside = replace(sources, environ={}, origin={})
+    beside = replace(sources, environ={}, origin={}, variables=False)
     return tuple(
         read_section(kind, each, beside, f"{at}.{number}")
         for number, each in enumerate(given, start=1)
@@ -314,13 +318,13 @@ def _read_leaf(
         return leaf.default
     if leaf.secret and last in table:
         why = "secrets are not written in the settings file; name a file in"
-        sources.complain(leaf.name, f"{why} {last}_file, or set {variable}")
+        other = f", or set {variable}" if sources.variables else ""
+        sources.complain(leaf.name, f"{why} {last}_file{other}")
         return None
     given = (_secret_given if leaf.secret else _plain_given)(leaf, last, table, sources)
     if given is None:
         if leaf.default is MISSING:
-            needed = f": {last}_file, or {variable}" if leaf.secret else f" (or {variable})"
-            sources.complain(leaf.name, f"is needed{needed}")
+            sources.complain(leaf.name, f"is needed{_ways(leaf, last, sources)}")
             return None
         return leaf.default
     sources.origin[leaf.name], read = given
@@ -329,6 +333,14 @@ def _read_leaf(
     except SettingsError as error:
         sources.problems.append(str(error))
         return None
+
+
+def _ways(leaf: Leaf, last: str, sources: Sources) -> str:
+    """How else a setting is given than by its own name in the file."""
+    variable = leaf.variable if sources.variables else ""
+    if leaf.secret:
+        return f": {last}_file" + (f", or {variable}" if variable else "")
+    return f" (or {variable})" if variable else ""
 
 
 Given = tuple[str, Callable[[], object]]

@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 
 from adapter.engine.private_files import close_to_others, owner_only
-from adapter.errors import StoreFailed
+from adapter.errors import StoreFailed, StoreInUse
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _in_use(store: Path, holder: str) -> StoreFailed:
-    return StoreFailed(f"{store} is in use by process {holder}; one process at a time owns a store")
+    return StoreInUse(f"{store} is in use by process {holder}; one process at a time owns a store")
 
 
 def _holder_of(descriptor: int) -> str:

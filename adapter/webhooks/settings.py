@@ -31,8 +31,8 @@ class EventForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiverSettings:
-    """One `[[events.webhook]]`: a system that events are posted to."""
+class PostSettings:
+    """What every system has that events are posted to."""
 
     name: Annotated[str, "what it is called here; small letters, digits, - and _"]
     url: Annotated[str, "events are posted to this URL"]
@@ -40,14 +40,6 @@ class ReceiverSettings:
         tuple[Secret, ...], "keys that sign what is posted, as whsec_..., one a line; all sign"
     ] = ()
     form: Annotated[EventForm, "how CloudEvents has an event over HTTP"] = EventForm.STRUCTURED
-    types: Annotated[
-        tuple[str, ...], "only these types; * at the end of one for any end. Empty: all"
-    ] = ()
-    kinds: Annotated[
-        tuple[str, ...], "only of commands, orders and replies of these kinds; empty: all"
-    ] = ()
-    requesters: Annotated[tuple[str, ...], "only of what these asked for; empty: all"] = ()
-    severity: Annotated[Severity, "the least severity"] = Severity.INFO
     at_once: Annotated[int, Bounds(least=1, most=256), "posts under way at once"] = 16
     rate_per_s: Annotated[
         float, Bounds(least=0, most=100_000), "posts that begin in a second; 0: any number"
@@ -64,12 +56,33 @@ class ReceiverSettings:
         if not _NAME.fullmatch(self.name):
             raise SettingsError("name: small letters, digits, - and _ are needed")
         check_address(self.url, self.allow_cleartext)
-        keys_of(self.keys)
+        try:
+            keys_of(self.keys)
+        except SettingsError as error:
+            raise SettingsError(f"keys_file: {error}") from None
         _ = self.wanted
 
     @property
     def wanted(self) -> Wanted:
-        """Raises SettingsError."""
+        """Which events. Raises SettingsError."""
+        return Wanted()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSettings(PostSettings):
+    """One `[[events.webhook]]`: a system that events are posted to."""
+
+    types: Annotated[
+        tuple[str, ...], "only these types; * at the end of one for any end. Empty: all"
+    ] = ()
+    kinds: Annotated[
+        tuple[str, ...], "only of commands, orders and replies of these kinds; empty: all"
+    ] = ()
+    requesters: Annotated[tuple[str, ...], "only of what these asked for; empty: all"] = ()
+    severity: Annotated[Severity, "the least severity"] = Severity.INFO
+
+    @property
+    def wanted(self) -> Wanted:
         try:
             types, kinds = types_of(self.types), kinds_of(self.kinds)
         except InvalidRequest as error:
@@ -83,43 +96,22 @@ class ReceiverSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackReceiverSettings:
+class CallbackReceiverSettings(PostSettings):
     """One `[[events.callback]]`: where callback addresses of commands and orders may lead.
 
     Their replies, completion events and ends are posted there, and nothing else.
     """
 
-    name: Annotated[str, "what it is called here; small letters, digits, - and _"]
     url: Annotated[str, "callback addresses are this URL, or below it"]
-    keys: Annotated[
-        tuple[Secret, ...], "keys that sign what is posted, as whsec_..., one a line; all sign"
-    ] = ()
+    at_once: Annotated[int, Bounds(least=1, most=256), "posts under way at once"] = 8
     private: Annotated[bool, "the name may lead to private, loopback and link-local addresses"] = (
         False
     )
-    form: Annotated[EventForm, "how CloudEvents has an event over HTTP"] = EventForm.STRUCTURED
-    at_once: Annotated[int, Bounds(least=1, most=256), "posts under way at once"] = 8
-    rate_per_s: Annotated[
-        float, Bounds(least=0, most=100_000), "posts that begin in a second; 0: any number"
-    ] = 0.0
-    connect_s: Annotated[PositiveSeconds, "one connect, with its TLS handshake"] = 5.0
-    reply_s: Annotated[PositiveSeconds, "until the answer to a post, and between its parts"] = 15.0
-    ca_file: Annotated[Path | None, "PEM of the authority that is believed; empty: the system"] = (
-        None
-    )
-    allow_cleartext: Annotated[bool, "beyond loopback: post over plain http"] = False
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-        if not _NAME.fullmatch(self.name):
-            raise SettingsError("name: small letters, digits, - and _ are needed")
-        check_address(self.url, self.allow_cleartext)
-        if "?" in self.url:
-            raise SettingsError("url: an address without a query is needed")
-        keys_of(self.keys)
 
     @property
     def wanted(self) -> Wanted:
+        if "?" in self.url:
+            raise SettingsError("url: an address without a query is needed")
         return Wanted(types=TypePatterns.of(ENDS), callback=self.url)
 
 

@@ -42,8 +42,15 @@ def key_of(secret: Secret) -> bytes:
 def keys_of(secrets: Sequence[Secret]) -> tuple[bytes, ...]:
     """Raises SettingsError where there is none, or one is no key."""
     if not secrets:
-        raise SettingsError("keys: webhook keys are needed")
-    return tuple(key_of(secret) for secret in secrets)
+        raise SettingsError("is needed: keys of the form whsec_<base64>, one a line")
+    return tuple(_key_at(number, secret) for number, secret in enumerate(secrets, start=1))
+
+
+def _key_at(number: int, secret: Secret) -> bytes:
+    try:
+        return key_of(secret)
+    except SettingsError as error:
+        raise SettingsError(f"key {number}: {error}") from None
 
 
 def signed(id_: str, body: bytes, keys: Sequence[bytes], *, now: datetime) -> Mapping[str, str]:

@@ -26,6 +26,12 @@ name = "portal"
 url = "http://127.0.0.1:{port}/done"
 keys_file = "signing"
 private = true
+
+[[events.webhook]]
+name = "away"
+url = "http://127.0.0.1:9/events"
+keys_file = "signing"
+types = ["openway.nothing"]
 """
 
 
@@ -137,11 +143,13 @@ def test_receivers_are_shown_tested_and_posted_to_again(
     receiving.wait_for("openway.command.completed")
     shown = openway("events", "deliveries")
     assert "cis" in shown.out
-    assert "2 receivers" in shown.err
+    assert "3 receivers" in shown.err
     assert "0 events" in openway("events", "deliveries", "cis").err
     assert openway("events", "test", "cis").code == Exit.CONFLICT
     openway.as_(ADMIN)
     assert "taken: 204" in openway("events", "test", "cis").out
+    refused = openway("events", "test", "away")
+    assert (refused.code, "taken" in refused.out) == (Exit.WITHOUT_SUCCESS, False)
     assert receiving.wait_for("openway.feed.test")["severity"] == "info"
     with receiving.news:
         receiving.posts.clear()

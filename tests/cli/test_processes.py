@@ -133,7 +133,7 @@ def test_the_address_that_a_gateway_cannot_have_is_named(
 ) -> None:
     monkeypatch.setenv("OPENWAY_HEAD_END_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("OPENWAY_API_PORT", str(taken))
-    assert run(["serve"]) == Exit.FAILED
+    assert run(["serve"]) == Exit.CONFLICT
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"error: 127.0.0.1:{taken}: Address already in use (api.host, api.port)"
     )
@@ -149,7 +149,7 @@ def test_where_readings_are_delivered_to_must_be_a_url(capsys: pytest.CaptureFix
 def test_a_port_that_is_taken_is_told_in_a_line(
     taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["simulate", "--port", str(taken)]) == Exit.FAILED
+    assert run(["simulate", "--port", str(taken)]) == Exit.CONFLICT
     assert capsys.readouterr().err == (
         f"error: 127.0.0.1:{taken}: Address already in use (simulator.host, simulator.port)\n"
     )

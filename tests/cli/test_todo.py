@@ -443,7 +443,10 @@ def test_a_visit_whose_report_was_wrong_and_a_request_in_error_are_settled_as_it
     order = submitted(openway, "exchange", "SP-HAND-9")
     until(lambda: f"{order}.1" in visits(openway))
     work = ("order", "complete-visit", f"{order}.1", "--new-device", "HAND-8")
-    assert openway(*work, "--removed-device", "HAND-1").code == Exit.OK
+    refused = openway(*work, "--removed-device", "HAND-1")
+    assert refused.code == Exit.WITHOUT_SUCCESS
+    assert f"{order}.1 was not completed: " in refused.err
+    assert "HAND-1" in refused.err
     asked = openway("order", "cancel", order, "--reason", "stays", "--json")
     assert (asked.code, asked.json["state"]) == (Exit.CONFLICT, "error")
     (request,) = entries(openway, TodoSubject.REQUEST)

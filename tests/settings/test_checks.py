@@ -92,13 +92,13 @@ async def test_a_private_key_that_others_may_write_is_refused(
         (
             '[replies]\nurl = "http://127.0.0.1:9/r"\nkeys_file = "k"\n',
             "whsec_no base64",
-            "replies.keys_file: a webhook key has the form whsec_<base64>",
+            "replies.keys_file: key 1: a webhook key has the form whsec_<base64>",
         ),
         (
             '[field_work]\nkind = "webhook"\n[field_work.webhook]\n'
             'url = "http://127.0.0.1:9/r"\nkeys_file = "k"\n',
             "whsec_c2hvcnQ=",
-            "field_work.webhook.keys_file: a webhook key has 24 to 64 bytes",
+            "field_work.webhook.keys_file: key 1: a webhook key has 24 to 64 bytes",
         ),
     ],
 )

@@ -419,7 +419,8 @@ def sample(leaf: Leaf) -> str:
         return next(iter(item)).value if issubclass(item, StrEnum) else "one,two"
     if get_origin(kind) is not None:
         item = get_args(kind)[1]
-        return f"a={sample(replace(leaf, kind=item))}" if get_origin(item) else "a=1,b=0.5"
+        several = get_origin(item) is frozenset
+        return f"a={sample(replace(leaf, kind=item))}" if several else "a=1,b=0.5"
     return {bool: "yes", int: "7", float: "7.5"}.get(kind, "text")
 
 
@@ -442,3 +443,28 @@ def test_there_may_be_any_number_of_receivers_each_with_its_own_name(tmp_path: P
     assert clear == "events.webhook.1.url: plain http beyond loopback needs allow_cleartext"
     (list_,) = complaints(a_file(tmp_path, "[events.webhook]\nname = 'a'\n"))
     assert list_ == "events.webhook: must be tables, each under [[events.webhook]]"
+
+
+def test_what_is_wrong_with_a_receiver_is_said_by_its_setting_and_file(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text("# new\nwhsec_b3BlbndheS1nYXRld2F5LWRvY3VtZW50YXRpb24=\nwhsec_short\n")
+    one = '[[events.webhook]]\nname = "a"\nurl = "https://cis.example/"\n'
+    (bad,) = complaints(a_file(tmp_path, one + 'keys_file = "keys.txt"\n'))
+    assert bad.startswith(f"events.webhook.1.keys_file: {keys}: key 2: a webhook key has")
+    (none,) = complaints(a_file(tmp_path, one))
+    assert none.startswith("events.webhook.1.keys_file: is needed: keys of the form whsec_")
+    (nameless,) = complaints(a_file(tmp_path, '[[events.callback]]\nurl = "https://x.example/"\n'))
+    assert nameless == "events.callback.1.name: is needed"
+    (written,) = complaints(a_file(tmp_path, one + 'keys = ["x"]\n'))
+    assert "OPENWAY" not in written
+
+
+def test_receivers_are_among_the_settings_that_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("whsec_b3BlbndheS1nYXRld2F5LWRvY3VtZW50YXRpb24=\n")
+    one = '[[events.{}]]\nname = "a{}"\nurl = "https://cis.example/"\nkeys_file = "keys.txt"\n'
+    text = one.format("webhook", 1) + one.format("webhook", 2) + one.format("callback", 3)
+    found = shown(load_with_origin(a_file(tmp_path, text), {}))
+    rows = {each.name: (each.value, each.origin) for each in found}
+    assert rows["events.webhook.2.name"] == ("a2", "file")
+    assert rows["events.webhook.1.keys_file"] == ("***", "file")
+    assert rows["events.callback.1.at_once"] == ("8", "default")

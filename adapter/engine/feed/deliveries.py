@@ -43,6 +43,9 @@ _BATCH: Final = 200
 _MOST_WAITING: Final = 5_000
 """With so many deliveries open a receiver gets nothing new: they are tried first."""
 
+_MOST_LOADED: Final = 2 * _MOST_WAITING
+"""So many open deliveries are taken up at a time; those behind them when most of these are over."""
+
 _PASSED: Final = 1_000
 """So many events that it does not want are passed before its place is stored."""
 
@@ -126,6 +129,8 @@ class ReceiverLoop:
         self._state: ReceiverState | None = None
         self._stored_seq = 0
         self._waiting: dict[int, _Open] = {}
+        self._loaded_to: int | None = None
+        """The last delivery that was taken up, where there are more behind it."""
         self._failed_in_row = 0
         self.counts: Counter[str] = Counter()
         """Posts since the start: taken, failed, given_up."""
@@ -151,17 +156,23 @@ class ReceiverLoop:
 
     async def start(self, state: ReceiverState) -> None:
         """Take up where another life of this process left off."""
-        self._state, self._stored_seq, self._waiting = state, state.seq, {}
+        self._state, self._stored_seq = state, state.seq
         self._failed_in_row, self._not_before_s = 0, float("-inf")
         await self._load_waiting()
 
     async def _load_waiting(self) -> None:
-        """All are due now: whether the receiver was away all the time is no longer known."""
+        """Take up the oldest. All are due now: whether the receiver was away all the time is no
+        longer known."""
+        self._waiting = {}
+        await self._load_behind(0)
+
+    async def _load_behind(self, after: int) -> None:
         now = self._clock.now()
-        found = await self._store.deliveries(self.name, dead=False, limit=2 * _MOST_WAITING)
+        found = await self._store.deliveries(self.name, dead=False, limit=_MOST_LOADED, after=after)
+        self._loaded_to = found[-1].seq if len(found) == _MOST_LOADED else None
         events = dict(await self._store.stored([each.seq for each in found]))
         gone = [each.seq for each in found if each.seq not in events]
-        self._waiting = {
+        self._waiting |= {
             each.seq: _Open(
                 replace(each, due=min(each.due, now)), keys_of(read_event(events[each.seq]))
             )
@@ -178,6 +189,8 @@ class ReceiverLoop:
         if self._state is None or self.state.stopped:
             return 0
         async with self._turn:
+            if self._loaded_to is not None and len(self._waiting) < _MOST_WAITING:
+                await self._load_behind(self._loaded_to)
             posted = await self._retry()
             if not self._down:
                 posted += await self._go_on()
@@ -208,8 +221,10 @@ class ReceiverLoop:
         due = due[:_BATCH]
         stored = dict(await self._store.stored([each.seq for each in due])) if due else {}
         jobs = [self._job(stored[each.seq], each) for each in due if each.seq in stored]
+        if lost := [each for each in due if each.seq not in stored]:
+            await self._give_up(lost)
         if not jobs:
-            return 0
+            return len(lost)
         was_down = self._down
         await self._post_all(jobs)
         await self._settle(jobs, self.state.seq)
@@ -218,8 +233,19 @@ class ReceiverLoop:
                 each.delivery = replace(each.delivery, due=now)
         return len(jobs)
 
+    async def _give_up(self, lost: Sequence[EventDelivery]) -> None:
+        """Events whose rows cannot be read any more hold up none behind them."""
+        error = "its row in the store cannot be read"
+        dead = [replace(each, dead=True, error=error) for each in lost]
+        notes = [self._note("DeliveryGivenUp", {"event": x.seq, "error": x.error}) for x in dead]
+        for each in dead:
+            log.error("delivery_given_up", extra={"receiver": self.name, "event": each.seq})
+        await self._store.change(DeliveryChange(receiver=self.state, put=dead, audit=notes))
+        for each in dead:
+            self._waiting.pop(each.seq, None)
+
     async def _go_on(self) -> int:
-        if len(self._waiting) >= _MOST_WAITING:
+        if self._loaded_to is not None or len(self._waiting) >= _MOST_WAITING:
             return 0
         try:
             page = await self._store.page(self.state.seq, self._chosen, limit=_BATCH)
@@ -430,20 +456,21 @@ class ReceiverLoop:
         """Dead letters, and all that waits, are posted again from now on, also to a receiver that
         was stopped. How many."""
         async with self._turn:
-            now = self._clock.now()
-            dead = await self._store.deliveries(self.name, dead=True, limit=_MOST_WAITING)
-            waiting = [each.delivery for each in self._waiting.values()]
-            again = [
-                replace(each, dead=False, attempts=0, first=None, due=now)
-                for each in (*dead, *waiting)
-            ]
+            now, after, count = self._clock.now(), 0, 0
             self._state = replace(self.state, stopped="")
-            note = self._note("DeliveriesRetried", {"events": len(again)}, by)
-            change = DeliveryChange(receiver=self.state, put=again, audit=(note,))
-            await self._store.change(change)
+            while found := await self._store.deliveries(
+                self.name, limit=_MOST_WAITING, after=after
+            ):
+                again = [
+                    replace(each, dead=False, attempts=0, first=None, due=now) for each in found
+                ]
+                await self._store.change(DeliveryChange(receiver=self.state, put=again))
+                after, count = found[-1].seq, count + len(found)
+            note = self._note("DeliveriesRetried", {"events": count}, by)
+            await self._store.change(DeliveryChange(receiver=self.state, audit=(note,)))
             self._failed_in_row = 0
             await self._load_waiting()
-            return len(again)
+            return count
 
     async def replay(self, since: datetime, *, by: str) -> int:
         """All events since then are posted again, each with the id that it has. How many numbers
@@ -451,15 +478,13 @@ class ReceiverLoop:
         async with self._turn:
             seq = min(await self._store.before(since), self.state.seq)
             back = self.state.seq - seq
-            limit = _MOST_WAITING + _BATCH
-            found = await self._store.deliveries(self.name, after=seq, limit=limit)
-            over = [each.seq for each in found]
             self._state = replace(self.state, seq=seq)
             note = self._note("EventsReplayed", {"since": since.isoformat(), "events": back}, by)
-            change = DeliveryChange(receiver=self.state, over=over, audit=(note,))
-            await self._store.change(change)
-            for number in over:
-                self._waiting.pop(number, None)
+            await self._store.change(DeliveryChange(receiver=self.state, audit=(note,)))
+            while found := await self._store.deliveries(self.name, after=seq, limit=_MOST_WAITING):
+                over = [each.seq for each in found]
+                await self._store.change(DeliveryChange(receiver=self.state, over=over))
+            await self._load_waiting()
             return back
 
     async def test(self) -> PostResult:

@@ -463,9 +463,11 @@ class Orchestrator:
         crash_points.reached("order.after_submit")
         return command
 
-    async def call_back(self, order: OrderId, *, reason: str, sent: bool = False) -> None:
+    async def call_back(
+        self, order: OrderId, *, reason: str, sent: bool = False
+    ) -> frozenset[ChildId]:
         """Cancel commands of which nothing has left, so that the order can end at once; with
-        `sent`, have the head end asked to cancel what is with it.
+        `sent`, have the head end asked to cancel what is with it. The children that ended so.
 
         One whose outcome is unclear is not called back before its outcome is known. A customer
         whom the order left dark is waiting for them: those are left alone. What cannot be cancelled
@@ -473,16 +475,22 @@ class Orchestrator:
         """
         found = await self._load(order, facts=True)
         if (await self._work(found, None, facts=True)).dark:
-            return
+            return frozenset()
+        ended: set[CommandId] = set()
         for command in found.commands.values():
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
-                elif _unsent(command) or (sent and _at_head_end(command)):
+                    ended.add(command.id)
+                elif _unsent(command):
+                    await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
+                    ended.add(command.id)
+                elif sent and _at_head_end(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 words = {"command": command.id, "order": order, "reason": str(error)}
                 log.info("command_not_called_back", extra=words)
+        return frozenset(child.fact.id for child in found.case.children if child.command in ended)
 
     async def _stop_commands(self, case: OrderRecord) -> bool:
         """A withdrawn order wants no command of its own to be carried out that may still be called

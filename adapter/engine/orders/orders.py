@@ -57,7 +57,7 @@ from adapter.orders.changes import TIMES, check_names
 from adapter.orders.completion import CompletionRefused
 from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import WorkCanceled, WorkReported
-from adapter.orders.order import ERROR_STATES, ServiceOrder, View, parent_of
+from adapter.orders.order import ERROR_STATES, ChildId, ServiceOrder, View, parent_of
 from adapter.orders.plan import Assumptions, OrderPlan, make_plan
 
 _LOOPS: Final = ("orders", "field", "replies")
@@ -374,14 +374,16 @@ class Orders:
                 if (known.order, known.purpose) != (order, purpose):
                     raise Conflict(f"the reference belongs to request {known.id}")
                 return known
+            called_back: frozenset[ChildId] = frozenset()
             if purpose is m.Purpose.CANCEL:
                 asked = m.under_way((await self._orchestrator.case(order)).requests)
                 if asked is not None and not reference:
                     return asked
-                await self._orchestrator.call_back(order, reason=reason)
+                called_back = await self._orchestrator.call_back(order, reason=reason)
             made: list[str] = []
 
             def ask(work: UnitOfWork) -> None:
+                work.called_back = called_back
                 number = len(work.case.requests) + 1
                 made[:] = [f"{order}-m{number}"]
                 take_request(

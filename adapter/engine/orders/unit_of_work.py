@@ -112,6 +112,8 @@ class UnitOfWork:
         """Orders that are to know whether this one makes their switching needless."""
         self.opens: list[NewOrder] = []
         """Orders that are made along with this change."""
+        self.called_back: frozenset[ChildId] = frozenset()
+        """Commands that were ended for the request that is taken up."""
         self.advice = ""
         """What people have to know of supply after this change."""
         self.passes: list[OrderPass] = []

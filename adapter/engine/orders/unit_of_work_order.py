@@ -3,7 +3,9 @@
 Every decision is a pure function of the order floor, fed with the facts that were loaded.
 """
 
-from typing import TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from adapter.engine.orders.field_work import CancelRefused, FieldReport, OtherWork
 from adapter.engine.orders.ports import OrderPass
@@ -269,6 +271,11 @@ def decide_field_activity(
 # ------------------------------------------------------------ requests to cancel or update
 
 
+_ANSWER: Final[Mapping[m.Purpose, e.ReplyKind]] = MappingProxyType(
+    {m.Purpose.CANCEL: e.ReplyKind.CANCELLATION, m.Purpose.UPDATE: e.ReplyKind.UPDATE}
+)
+
+
 def take_request(work: UnitOfWork, request: m.MaintenanceActivity) -> None:
     """Take up a new request; the first to commit wins against the child."""
     work.requests[request.id] = request
@@ -299,7 +306,7 @@ def step_request(work: UnitOfWork, request: str, event: m.MaintenanceEvent) -> N
                     queue.append(_act(work, made.activity))
                 case m.ReplyToRequest(details=details, accepted=accepted):
                     reply = {**details, "accepted": "true" if accepted else "false"}
-                    work.reply(e.ReplyKind.CANCELLATION, f"{request}/reply/1", reply)
+                    work.reply(_ANSWER[made.activity.purpose], f"{request}/reply/1", reply)
                 case m.OpenRequestTodo():
                     pass  # derived from the row
 
@@ -313,6 +320,8 @@ def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent
         dark=work.dark,
         asked=child is not None and work.cancel_awaited(child.id),
     )
+    if isinstance(answer, m.ActionTaken) and child is not None and child.id in work.called_back:
+        answer = m.ActionTaken(action=m.Action.DISCARD_CHILD, child=child.id)
     if isinstance(answer, m.TooLate):
         return replace(answer, not_changed=dict.fromkeys(request.changes, answer.reason))
     if isinstance(answer, m.RequestFailed) or work.order.final:

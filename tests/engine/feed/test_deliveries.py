@@ -1,18 +1,28 @@
 """Events by webhook: signed, in the form of CloudEvents, again and again, in order, to the end."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_binary_event, from_structured_event
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from adapter.commands.effects import Severity
 from adapter.engine.clock import SystemClock
+from adapter.engine.commands.ports import Change
+from adapter.engine.feed.deliveries import EventDeliveries
+from adapter.engine.feed.ports import DeliveryChange, EventDelivery, PostResult
 from adapter.engine.upkeep.retention import Kept
+from adapter.feed.wanted import Wanted
 from adapter.model.secret import Secret
+from adapter.model.values import replace
+from adapter.store.feed_deliveries import SqliteDeliveries
+from adapter.store.transaction import Transaction
 from adapter.store.upkeep.retention import SqlitePruning
 from adapter.webhooks.settings import EventForm
+from tests.builders import NOON, a_publication
 from tests.engine.feed.receiving import OLD, SECRET, a_receiver, a_site, a_system
 
 
@@ -262,3 +272,69 @@ async def test_what_a_receiver_has_not_taken_is_kept_and_the_rest_is_not(tmp_pat
         system.answer = lambda posted: 200
         await site.pass_time(60, step_s=5)
         assert system.of("one") == ["a", "bad", "c"]
+
+
+async def test_an_event_whose_row_is_damaged_holds_up_no_receiver_that_was_away(
+    tmp_path: Path,
+) -> None:
+    async with a_system() as system, a_site(tmp_path, a_receiver(system.url)) as site:
+        system.answer = lambda posted: 500
+        for number in range(8):
+            await site.put(f"e{number}", subject=f"M{number}")
+        await site.work()
+
+        def damage(tx: Transaction) -> None:
+            tx.connection.execute("UPDATE publication SET body = x'00' WHERE id IN ('e0', 'e1')")
+
+        await site.store.database.write(damage)
+        system.answer = lambda posted: 204
+        await site.pass_time(600)
+        assert sorted(system.ids) == [f"e{number}" for number in range(2, 8)]
+        dead = await site.deliveries.not_taken("cis", dead=True, limit=10)
+        assert [each.error for each in dead] == ["its row in the store cannot be read"] * 2
+
+
+@dataclass
+class Takes:
+    """A receiver in this process, which takes all."""
+
+    name: str = "sink"
+    wanted: Wanted = field(default_factory=Wanted)
+    at_once: int = 16
+    rate_per_s: float = 0.0
+    posts: list[bytes] = field(default_factory=list)
+
+    async def post(self, event: bytes) -> PostResult:
+        self.posts.append(event)
+        return PostResult(status=204)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_however_many_are_posted_again_all_are(tmp_path: Path) -> None:
+    many, sink = 10_050, Takes()
+    async with a_site(tmp_path) as site:
+        store = SqliteDeliveries(site.store.database)
+        deliveries = EventDeliveries([sink], store, site.clock, alarm_after=timedelta(hours=1))
+        await deliveries.start()
+        loop = deliveries.of("sink")
+        made = [a_publication(f"e{number}", subject=f"M{number}") for number in range(many)]
+        await site.store.save([Change(publications=tuple(made))])
+        newest = (await store.bounds()).newest
+        state = replace(loop.state, seq=newest)
+        old = [
+            EventDelivery(receiver="sink", seq=seq, dead=True, due=NOON)
+            for seq in range(newest - many + 1, newest + 1)
+        ]
+        await store.change(DeliveryChange(receiver=state, put=old))
+        await loop.start(state)
+        assert await loop.resume(by="ann") == many
+        assert loop.waiting < many
+        await site.put("later", subject="M1")
+        while await loop.once():
+            pass
+        ids = [str(msgspec.json.decode(each)["id"]) for each in sink.posts]
+        assert sorted(ids) == sorted([*(f"e{number}" for number in range(many)), "later"])
+        assert ids.index("e1") < ids.index("later")
+        assert await store.deliveries("sink", limit=10) == []

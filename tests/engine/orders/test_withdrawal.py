@@ -99,6 +99,20 @@ async def test_who_may_not_complete_an_order_by_hand_does_not_call_its_command_b
         assert not (await made.made.app.gateway.commands.get(command)).activity.state.final
 
 
+async def test_a_cancel_that_ends_a_command_of_which_nothing_has_left_says_so(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path, switch=APPROVAL) as made:
+        place = await made.put(Place(number=0))
+        order = await made.submit(K.CUT, place)
+        await made.until(order.id, lambda s: bool(s.children and s.children[0].command))
+        told = await made.orders.cancel(order.id, by="cis", reason="paid")
+        assert (told.state, told.action) == (M.COMPLETED, Action.DISCARD_CHILD)
+        assert "already" not in told.outcome
+        ended = await made.until(order.id, state_is(DISCARDED))
+        assert ended.children[0].fact.final
+
+
 async def test_one_reference_for_cancels_of_two_orders_at_once_is_refused_to_the_second(
     tmp_path: Path,
 ) -> None:
@@ -318,7 +332,7 @@ async def test_an_update_of_a_queued_command_changes_what_it_can_and_names_the_r
         none = await made.orders.update(order.id, {"effectiveAt": later}, by="cis")
         assert (none.state, none.not_changed) == (M.REJECTED, {"effectiveAt": why})
         (first, second) = [
-            r for r in (await made.orders.show(order.id)).replies if r.kind.value == "cancellation"
+            r for r in (await made.orders.show(order.id)).replies if r.kind.value == "update"
         ]
         assert (first.details["accepted"], second.details["accepted"]) == ("true", "false")
         assert first.details["notChanged"] == second.details["notChanged"]
