@@ -1,5 +1,7 @@
 """`openway durations`: how long calls, requests, results and arrivals took, by hour."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import click
@@ -10,7 +12,23 @@ from adapter.cli.times import MOMENT
 from adapter.cli.words import Word
 from adapter.engine.upkeep.durations import Measure
 
-DURATIONS: Final = columns("row", "hour measure name count mean_s p50_s p95_s longest_s")
+
+def _seconds(row: Mapping[str, object], name: str) -> str:
+    """To three digits: the classes that they are counted in are no finer."""
+    value = row.get(name)
+    if not isinstance(value, int | float):
+        return ""
+    return f"{float(f'{value:.3g}'):.9f}".rstrip("0").rstrip(".")
+
+
+DURATIONS: Final = columns(
+    "row",
+    "hour measure name count",
+    *(
+        (f"{name} s", partial(_seconds, name=f"{name}_s"))
+        for name in ("mean", "p50", "p95", "longest")
+    ),
+)
 
 
 @click.command()

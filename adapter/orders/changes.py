@@ -6,7 +6,7 @@ change is told to the field system. Which names there are, and what each comes t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -70,6 +70,8 @@ _IN_MESSAGE: Final = "in the change message"
 _IN_VISIT: Final = "in the visit; nothing was sent"
 _IN_ORDER: Final = "in the order"
 _BEGUN: Final = "the order has begun"
+_FURTHEST: Final = timedelta(days=366)
+"""Ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,13 @@ def check_names(changes: Mapping[str, str]) -> None:
             _moment(name, value)
 
 
+def service_problem(service: datetime, effective: datetime) -> str:
+    """What is wrong with a service date: far from the day on which the work is due nothing is ever
+    measured for it, and the order would wait for good. Empty: nothing."""
+    apart = abs(service - effective)
+    return f"must lie within {_FURTHEST.days} days of {EFFECTIVE_AT}" if apart > _FURTHEST else ""
+
+
 def _moment(name: str, text: str) -> datetime:
     """Raises InvalidRequest."""
     try:
@@ -125,13 +134,20 @@ def decide_changes(
     the visit, so that a change message goes out. The names were checked."""
     elements = {name: value for name, value in changes.items() if name not in TIMES}
     times = {name: _moment(name, changes[name]) for name in TIMES if name in changes}
+    far = ""
+    if (service := times.get(SERVICE_AT)) is not None:
+        far = service_problem(service, times.get(EFFECTIVE_AT, order.effective_at))
+    if far:
+        times.pop(SERVICE_AT)
     if visit is None:
         made = Changes(elements=elements, done=dict.fromkeys(elements, _IN_ORDER))
-        return _order_times(made, order, child, times, now)
-    where = _IN_MESSAGE if sent else _IN_VISIT
-    made = _appointment(visit, elements, where)
-    made = _visit_effective(made, order, visit, times.get(EFFECTIVE_AT), where)
-    return _visit_service(made, order, visit, times.get(SERVICE_AT), where, now)
+        made = _order_times(made, order, child, times, now)
+    else:
+        where = _IN_MESSAGE if sent else _IN_VISIT
+        made = _appointment(visit, elements, where)
+        made = _visit_effective(made, order, visit, times.get(EFFECTIVE_AT), where)
+        made = _visit_service(made, order, visit, times.get(SERVICE_AT), where, now)
+    return _refused(made, SERVICE_AT, far) if far else made
 
 
 # ---------------------------------------------------------------- without a visit

@@ -108,12 +108,17 @@ def leaves_off(details: Mapping[str, str]) -> bool:
     return details.get(CONNECT_NEW_DEVICE) == DO_NOT_CONNECT
 
 
+def yet_to_come(at: datetime, now: datetime) -> str:
+    """What is wrong with the time of what a crew has done; empty: nothing."""
+    return f"{at.isoformat()} has not come yet" if at > now + _CLOCKS_APART else ""
+
+
 def check_times(report: CompletionReport, *, now: datetime, ordered: datetime | None) -> None:
     """`ordered` is when the visit was, None where people vouch for the report. Raises
     CompletionRefused for what is yet to come, and for work long before anybody asked for it."""
     for at in (report.at, *(each.at for each in report.measurements)):
-        if at > now + _CLOCKS_APART:
-            raise CompletionRefused(f"{at.isoformat()} has not come yet")
+        if problem := yet_to_come(at, now):
+            raise CompletionRefused(problem)
     if ordered is not None and report.at < ordered - _BEFORE_ORDERED:
         text = f"{report.at.isoformat()} is long before the visit was ordered: retry if it is so"
         raise CompletionRefused(text)

@@ -169,7 +169,8 @@ def _pattern(xpath: str) -> re.Pattern[str]:
 
 def check_elements(fields: Mapping[str, str], known: Mapping[str, ActivityElement]) -> None:
     """Raises InvalidRequest for a name that is no element, and for a value that is too long, has
-    characters that nobody sees, or is not of its lookup. An empty value takes an element away."""
+    characters that nobody sees, or is not of its lookup; blanks around free text alone are taken.
+    An empty value takes an element away."""
     for name, value in fields.items():
         element = known.get(name)
         if element is None:
@@ -179,6 +180,8 @@ def check_elements(fields: Mapping[str, str], known: Mapping[str, ActivityElemen
             raise InvalidRequest("fields", f"{name} is filled by the gateway")
         if (problem := text_problem(value, longest=LONGEST_VALUE)) is not None:
             raise InvalidRequest("fields", f"{name}: {problem}")
+        if (element.values or name == NEW_DEVICE) and value != value.strip():
+            raise InvalidRequest("fields", f"{name}: has blanks around it")
         if value and element.values and value not in element.values:
             rule = f"{name}: {value[:40]} is not one of {', '.join(element.values)}"
             raise InvalidRequest("fields", rule)

@@ -210,23 +210,22 @@ def _row(
     if not filled:
         return
     damaged = [(name, rule) for name, cell in filled.items() if (rule := cell_problem(cell))]
-    if damaged:
-        problems.extend(ImportProblem(place, number, name, rule) for name, rule in damaged)
-        return
+    problems.extend(ImportProblem(place, number, name, rule) for name, rule in damaged)
+    bad = {name for name, _ in damaged}
     point = filled.get("service_point")
     alone = point is not None and not any(name in filled for name in (*_DEVICE, *_INSTALL))
     if not alone:
-        _take(filled, _DEVICE, {}, cells, Device, place, number, problems, devices)
+        _take(filled, _DEVICE, {}, cells, Device, place, number, problems, devices, bad)
     rest = sorted(name for name in filled if name in (*_POINT, *_INSTALL))
     if point is None:
         problems.extend(
             ImportProblem(place, number, name, "needs a service_point") for name in rest
         )
         return
-    _take(filled, _POINT, {}, cells, ServicePoint, place, number, problems, points)
+    _take(filled, _POINT, {}, cells, ServicePoint, place, number, problems, points, bad)
     if any(name in filled for name in _INSTALL):
         both = {"device": filled.get("device", ""), "service_point": point}
-        _take(filled, _INSTALL, both, cells, InstallEvent, place, number, problems, installs)
+        _take(filled, _INSTALL, both, cells, InstallEvent, place, number, problems, installs, bad)
 
 
 def _take(
@@ -239,18 +238,19 @@ def _take(
     number: int,
     problems: list[ImportProblem],
     rows: Rows[T],
+    damaged: Collection[str],
 ) -> None:
+    """`damaged` are columns whose fault was told."""
     member = dict(more)
-    before = len(problems)
+    bad = set(damaged)
     names = {field: column for column, (field, _) in columns.items()}
     for column, (field, read) in columns.items():
-        if column in filled:
+        if column in filled and column not in bad:
             try:
                 member[field] = read(filled[column])
             except ValueError as error:
                 problems.append(ImportProblem(place, number, column, str(error)))
-    if len(problems) > before:
-        return
+                bad.add(column)
     found: list[ImportProblem] = []
     made = member_of(member, kind, place, number, found)
     for each in found:
@@ -261,8 +261,10 @@ def _take(
             column = each.rule.rpartition("field ")[2].strip("`")
             column = names.get(column, column)
             each = replace(each, rule="is needed")
+            if column in bad:
+                continue
         problems.append(replace(each, column=column))
-    if made is not None:
+    if made is not None and bad.isdisjoint(columns):
         said = {field for column, (field, _) in columns.items() if _says(column, filled, header)}
         rows.append(Row(number, made, frozenset(said | more.keys())))
 

@@ -31,7 +31,7 @@ class EventForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostSettings:
+class EventReceiverSettings:
     """What every system has that events are posted to."""
 
     name: Annotated[str, "what it is called here; small letters, digits, - and _"]
@@ -69,7 +69,7 @@ class PostSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiverSettings(PostSettings):
+class ReceiverSettings(EventReceiverSettings):
     """One `[[events.webhook]]`: a system that events are posted to."""
 
     types: Annotated[
@@ -96,7 +96,7 @@ class ReceiverSettings(PostSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackReceiverSettings(PostSettings):
+class CallbackReceiverSettings(EventReceiverSettings):
     """One `[[events.callback]]`: where callback addresses of commands and orders may lead.
 
     Their replies, completion events and ends are posted there, and nothing else.

@@ -53,6 +53,7 @@ GIVEN: Final = {
     "upkeep.ENTRIES": ("/audit", "items"),
     "upkeep.RETENTION": ("/retention", "items"),
     "upkeep_durations.DURATIONS": ("/durations", "items"),
+    "upkeep_keys.KEYS": ("/keys", "items"),
     "upkeep_set_aside.ROWS": ("/set-aside", "items"),
     "upkeep_todo.COMMANDS": ("/todo/{entry}", "entry.commands"),
     "upkeep_todo.TODO": ("/todo", "items"),

@@ -373,3 +373,19 @@ def test_twins_in_one_file_are_refused_and_the_other_one_is_named(
         assert told == f"m.csv, row 3, {column}: {other} looks like {one} of row 2"
     (told,) = problems(tmp_path, f"device,groups\nD1,{one}\nD2,{other}\n")
     assert told == f"m.csv, row 3, groups: {other} looks like {one} of row 2"
+
+
+def test_every_fault_of_a_row_is_told(tmp_path: Path) -> None:
+    text = (
+        "device,device_category,capabilities,components,service_point,category,connected,"
+        "disconnect_location,time_zone,installed_at,install_status\n"
+        "M1,lamp,all,R|scalar,P1,house,maybe,D1SR,Mars/Base,soon,Off\n"
+    )
+    found = problems(tmp_path, text)
+    columns = ("device_category", "components", "category", "connected", "installed_at")
+    for column in (*columns, "install_status"):
+        assert any(f"row 2, {column}: " in each for each in found), (column, found)
+    assert not any("is needed" in each for each in found)
+    two = {"devices": [{"id": "M1", "category": "lamp", "components": 7}]}
+    found = problems(tmp_path, json.dumps(two), "m.json")
+    assert len(found) == 2

@@ -116,6 +116,16 @@ def test_a_queued_command_keeps_its_date_and_the_rest_is_changed() -> None:
     assert (made.effective_at, made.service_at, made.elements) == (None, LATER, {"contact": "x"})
 
 
+def test_a_service_date_far_from_the_effective_one_is_refused() -> None:
+    far = (ORDER.effective_at + timedelta(days=400)).isoformat()
+    made = decide({"serviceAt": far, "contact": "x"}, sent=False)
+    assert made.refused == {"serviceAt": "must lie within 366 days of effectiveAt"}
+    assert (made.service_at, made.elements) == (None, {"contact": "x"})
+    waiting = an_order(OrderKind.ENABLE, state=OrderState.WAITING)
+    both = decide({"serviceAt": far, "effectiveAt": far}, order=waiting, sent=False)
+    assert "serviceAt" not in both.refused
+
+
 def test_a_read_that_is_made_for_a_time_keeps_it() -> None:
     read = a_child("D1-OnDemandReadScalar", 1, ChildState.QUEUED)
     read = replace(read, spec=replace(read.spec, effective_at=NOON))

@@ -294,6 +294,8 @@ def test_an_element_that_every_activity_has_can_be_asked_for() -> None:
         ({"conectNewDevice": "D1NC"}, "did you mean connectNewDevice?"),
         ({"connectNewDevice": "d1nc"}, "d1nc is not one of D1NC, D1CN"),
         ({"connectNewDevice": "No"}, "No is not one of D1NC, D1CN"),
+        ({"connectNewDevice": "D1NC "}, "connectNewDevice: has blanks around it"),
+        ({"newDevice": " M1"}, "newDevice: has blanks around it"),
         ({"allowOverlap": "yes"}, "yes is not one of true, false"),
         ({"readId": "m-1"}, "readId is filled by the gateway"),
         ({"account": "7"}, "there is no element account"),

@@ -286,3 +286,18 @@ async def test_keys_of_the_gateways_own_children_are_refused(key: str) -> None:
         told = await rig.ask("POST", "/commands", body)
         check_problem(told, 422)
         assert (await rig.gateway.upkeep.ledger()).accepted == 0
+
+
+async def test_an_id_with_a_blank_at_its_end_is_refused_in_a_sentence() -> None:
+    async with a_rig() as rig:
+        order = {"kind": "cut", "service_point": "SP-M1 ", "external_reference": "r"}
+        command = {"kind": "load_check", "devices": ["M1", "M2 "]}
+        callback = {**command, "devices": ["M1"], "callback_url": "cis.example"}
+        for path, body, told in (
+            ("/orders", {**order, "reference": "r"}, "service_point: has blanks around it"),
+            ("/commands", command, "devices[1]: has blanks around it"),
+            ("/commands", callback, "callback_url: is no URL of http or https"),
+        ):
+            body.pop("external_reference", None)
+            refused = await rig.ask("POST", path, body)
+            assert (refused.status, refused["detail"]) == (422, told)

@@ -25,6 +25,7 @@ from adapter.model.device import Device
 from adapter.model.ids import OrderId
 from adapter.orders import events as e
 from adapter.orders import maintenance as m
+from adapter.orders.changes import service_problem
 from adapter.orders.completion import CompletionReport
 from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import FieldRetried, WorkCanceled, WorkReported
@@ -104,6 +105,9 @@ class Operator:
 
         def correct(work: UnitOfWork) -> None:
             before = work.order
+            effective = event.effective_at or before.effective_at
+            if event.service_at and (problem := service_problem(event.service_at, effective)):
+                raise InvalidRequest("service_at", problem)
             step_order(work, event, actor=by)
             work.advice = advice_on_moving(work, before)
 

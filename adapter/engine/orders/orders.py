@@ -53,8 +53,8 @@ from adapter.model.ids import DeviceId, EndpointId, OrderId, ServicePointId
 from adapter.model.values import replace
 from adapter.orders import maintenance as m
 from adapter.orders.algorithms.rows import NEW_DEVICE
-from adapter.orders.changes import TIMES, check_names
-from adapter.orders.completion import CompletionRefused
+from adapter.orders.changes import TIMES, check_names, service_problem
+from adapter.orders.completion import CompletionRefused, yet_to_come
 from adapter.orders.elements import check_elements
 from adapter.orders.field_activity_events import WorkCanceled, WorkReported
 from adapter.orders.order import ERROR_STATES, ChildId, ServiceOrder, View, parent_of
@@ -231,6 +231,9 @@ class Orders:
             known = ", ".join(sorted(self.rules.configuration.activity_types))
             raise InvalidRequest("activity_type", f"{name} is not one of {known}")
         effective = request.effective_at or now
+        service = request.service_at or effective
+        if problem := service_problem(service, effective):
+            raise InvalidRequest("service_at", problem)
         return ServiceOrder(
             id=OrderId(self._ids.next(now)),
             kind=request.kind,
@@ -240,7 +243,7 @@ class Orders:
             external_reference=request.external_reference,
             created_at=now,
             effective_at=effective,
-            service_at=request.service_at or effective,
+            service_at=service,
             account=request.account,
             priority=request.priority,
             fields=dict(request.fields),
@@ -435,6 +438,9 @@ class Orders:
         if isinstance(news, OtherWork):
             if await self._store.order_of(report.activity) is not None:
                 raise Conflict(f"{report.activity} is a visit of ours")
+            for name, at in (("createdAt", news.created_at), ("endedAt", news.ended_at)):
+                if at is not None and (problem := yet_to_come(at, self._clock.now())):
+                    raise InvalidRequest(name, problem)
             known = not await self._store.other_work(report, news)
             return Receipt.REPEATED if known else Receipt.APPLIED
         order = parent_of(report.activity)

@@ -1,10 +1,10 @@
 """Rows of master data on their way in: what each may hold, and how they must fit together."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -94,10 +94,28 @@ def member_of(
     try:
         return msgspec.convert(dict(member), kind, strict=True)
     except msgspec.ValidationError as error:
-        text, _, at = str(error).partition(" - at `$")
-        column = at.removesuffix("`").lstrip(".")
-        problems.append(ImportProblem(place, row, column, text[0].lower() + text[1:]))
+        wrong = list(_each_wrong(member, kind)) or [str(error)]
+        problems.extend(_problem(each, place, row) for each in wrong)
         return None
+
+
+def _each_wrong(member: Mapping[object, object], kind: type[T]) -> Iterator[str]:
+    """What is wrong with each of its fields, as the reader says it of the first alone."""
+    hints = get_type_hints(kind, include_extras=True)
+    for item in fields(kind):
+        if item.name in member:
+            try:
+                msgspec.convert({item.name: member[item.name]}, dict[str, hints[item.name]])
+            except msgspec.ValidationError as error:
+                yield str(error).replace("`$[...]", f"`$.{item.name}")
+        elif item.default is MISSING and item.default_factory is MISSING:
+            yield f"Object missing required field `{item.name}`"
+
+
+def _problem(text: str, place: str, row: int) -> ImportProblem:
+    said, _, at = text.partition(" - at `$")
+    column = at.removesuffix("`").lstrip(".")
+    return ImportProblem(place, row, column, said[0].lower() + said[1:])
 
 
 def whole(

@@ -277,7 +277,7 @@ def _made(members: Member, kind: type[K], *, strict: bool) -> K:
         made = msgspec.convert(members, kind, strict=strict)
         check_texts(made)
     except msgspec.ValidationError as error:
-        raise _Bad(*misshapen(str(error), kind)) from None
+        raise _Bad(*misshapen(str(error), kind, members)) from None
     except ProblemRaised as error:
         raise _Bad(error.problem.field or "line", error.problem.rule or str(error)) from None
     return made

@@ -258,9 +258,9 @@ def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[
                 yield place, problem
 
 
-def misshapen(text: str, body: type[Struct]) -> tuple[str, str]:
-    """The field and the rule, of what the decoder says, which names the field, and of an unknown
-    word those that it takes for this body."""
+def misshapen(text: str, body: type[Struct], given: object) -> tuple[str, str]:
+    """The field and the rule, of what the decoder says of a `given` body, which names the field;
+    of an unknown word those that it takes for this body, of an id or a text that is none, why."""
     place = _PLACE.search(text)
     rule = _PLACE.sub("", text)
     wrong = _UNKNOWN_WORD.search(rule)
@@ -270,11 +270,25 @@ def misshapen(text: str, body: type[Struct]) -> tuple[str, str]:
     if unknown is not None:
         known = fields_at(body, place[1] if place else "")
         rule = f"unknown field {unknown[1][:100]}{meant(unknown[1], known)}"
-    if pattern := _PATTERN.search(rule):
-        rule = RULES.get(pattern[1].encode().decode("unicode_escape"), "has another form")
+    if found := _PATTERN.search(rule):
+        pattern = found[1].encode().decode("unicode_escape")
+        rule = RULES.get(pattern, "has another form")
+        value = _at(given, place[1]) if place else None
+        if pattern in _CHECKS and isinstance(value, str):
+            rule = _CHECKS[pattern](value) or rule
     named = unknown or _MISSING_FIELD.search(text)
     parts = [place[1] if place else "", named[1] if named else ""]
     return ".".join(part for part in parts if part) or "body", rule
+
+
+def _at(value: object, place: str) -> object:
+    """What of a body stands at a place, as msgspec names it; None where that is not one value."""
+    for part in _PART.findall(place):
+        if isinstance(value, list) and part.startswith("["):
+            value = value[int(part[1:-1])] if part != "[...]" else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def words_at(body: type[Struct], place: str) -> tuple[str, ...]:

@@ -325,7 +325,7 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
         if doubt is not None:
             raise doubt
     except msgspec.ValidationError as error:
-        raise _misshapen(str(error), decoder.type) from None
+        raise _misshapen(str(error), decoder.type, raw) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         why = _HALF if _half_pair(raw) else str(error)
         raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {why}") from None
@@ -344,8 +344,12 @@ def _half_pair(raw: bytes) -> bool:
     return False
 
 
-def _misshapen(text: str, body: type[msgspec.Struct]) -> ProblemRaised:
-    field, rule = misshapen(text, body)
+def _misshapen(text: str, body: type[msgspec.Struct], raw: bytes) -> ProblemRaised:
+    try:
+        given: object = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # behind what was read of it
+        given = None
+    field, rule = misshapen(text, body, given)
     return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
 
 

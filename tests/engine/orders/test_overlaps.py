@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapter.engine.orders.field_work import FieldReport, OtherWork, Receipt
-from adapter.errors import Conflict
+from adapter.errors import Conflict, InvalidRequest
 from adapter.model.device import InstallStatus
 from adapter.model.ids import DeviceId
 from adapter.orders.field_activity import FieldState
@@ -56,6 +56,29 @@ async def test_people_who_know_of_the_first_let_the_second_go_ahead(tmp_path: Pa
         view = await made.made.app.gateway.registry.device(DeviceId("D-third"))
         assert view.service_point is not None
         assert view.service_point.id == place.point
+
+
+async def test_other_work_that_has_not_come_yet_is_refused(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0))
+        ahead = datetime.now(UTC) + timedelta(hours=1)
+        with pytest.raises(InvalidRequest, match=r"endedAt: .* has not come yet"):
+            await made.orders.receive(a_report(1, place, ended_at=ahead, done=True))
+        soon = datetime.now(UTC) + timedelta(minutes=1)  # clocks differ
+        report = a_report(1, place, ended_at=soon, done=True)
+        assert await made.orders.receive(report) is Receipt.APPLIED
+
+
+async def test_an_order_whose_service_date_is_far_away_is_refused(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        place = await made.put(Place(number=0))
+        far = datetime.now(UTC) + timedelta(days=400)
+        with pytest.raises(InvalidRequest, match="service_at: must lie within 366 days"):
+            await made.submit(K.CUT, place, service_at=far)
+        order = await made.submit(K.CUT, place, service_at=far, effective_at=far)
+        at = far + timedelta(days=400)
+        with pytest.raises(InvalidRequest, match="service_at"):
+            await made.operator.correct(order.id, by="ann", service_at=at)
 
 
 async def test_a_site_has_its_own_thresholds(tmp_path: Path) -> None:
