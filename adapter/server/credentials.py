@@ -50,16 +50,6 @@ class CallerEnded(Exception):
     """The key was withdrawn, or expired, while its request was under way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyChanges:
-    """What a new set of keys has that the one before had not. Of one that `changed`, as it is
-    now."""
-
-    added: tuple[ApiKey, ...]
-    withdrawn: tuple[ApiKey, ...]
-    changed: tuple[ApiKey, ...]
-
-
 class ApiKeys:
     """The keys of the JSON interface that are in force, and who uses them."""
 
@@ -70,24 +60,20 @@ class ApiKeys:
         self._under_way: defaultdict[Caller, set[asyncio.Timeout]] = defaultdict(set)
         self.use(keys)
 
-    def use(self, keys: Sequence[ApiKey]) -> KeyChanges:
-        """Put these in force in place of those before. What is under way in the name of one that
-        is withdrawn or changed ends with CallerEnded."""
+    def use(self, keys: Sequence[ApiKey]) -> Sequence[ApiKey]:
+        """Put these in force in place of those before; the new ones among them. What is under way
+        in the name of one that is withdrawn or changed ends with CallerEnded."""
         before, now = self._keys, {key.id: key for key in keys}
-        changes = KeyChanges(
-            added=tuple(key for key in keys if key.id not in before),
-            withdrawn=tuple(key for key in before.values() if key.id not in now),
-            changed=tuple(key for key in keys if before.get(key.id, key) != key),
-        )
-        for key in (*changes.withdrawn, *changes.changed):
-            self._used.pop(key.id, None)
-            self._end(self._callers[key.id])
+        for key in before.values():
+            if now.get(key.id) != key:
+                self._used.pop(key.id, None)
+                self._end(self._callers[key.id])
         self._keys = now
         self._callers = {
             key.id: Caller(name=key.name, roles=key.roles, expires_at=key.expires_at, key=key.id)
             for key in keys
         }
-        return changes
+        return [key for key in keys if key.id not in before]
 
     def _end(self, caller: Caller) -> None:
         now_s = asyncio.get_running_loop().time() if caller in self._under_way else 0.0

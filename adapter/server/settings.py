@@ -240,9 +240,9 @@ class ApiKey:
     name: str
     token_sha256: str = field(repr=False)
     roles: frozenset[Role]
-    created_at: datetime | None = None
+    created_at: datetime | None = field(default=None, compare=False)
     expires_at: datetime | None = None
-    in_clear: bool = False
+    in_clear: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)

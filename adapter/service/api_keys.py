@@ -8,13 +8,13 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from adapter.engine.commands.ports import AuditNote, Clock
+from adapter.engine.commands.ports import AuditNote, Change, Clock, Store
 from adapter.engine.private_files import OWNER_ONLY, write_whole
 from adapter.engine.upkeep.todo import Todo
 from adapter.engine.upkeep.todo_kinds import of_key_file
@@ -29,6 +29,9 @@ from adapter.settings.text_files import secret_from_file
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 1.0
+_SUBJECT: Final = "keys"
+"""Of entries of the audit that have all keys."""
+
 _OF_OTHERS: Final = stat.S_IWGRP | stat.S_IRWXO
 """What of its mode a file of keys does not keep."""
 
@@ -113,25 +116,45 @@ Mark = tuple[int, int, int]
 
 
 class WatchedKeys:
-    """Has the keys that are in force follow their file. What it changes is audited by `note`."""
+    """Has the keys that are in force follow their file, and audits every change of them."""
 
     def __init__(
         self,
         settings: RestSettings,
         keys: ApiKeys,
         clock: Clock,
-        note: Callable[[Sequence[AuditNote]], Awaitable[None]],
+        store: Store,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._clock = clock
-        self._note = note
+        self._store = store
         self._path = settings.keys_path
         self._looked_s = float("-inf")
         self._mark = self._last = None if self._path is None else _mark(self._path)
         self._reading = asyncio.Lock()
         self.problem = ""
         self._since: datetime | None = None
+
+    async def start(self) -> None:
+        """Audit what has changed while the gateway did not run."""
+        before, after = await self._audited(), _shown(self._keys.all())
+        if before == after:
+            return
+        notes = [] if before is None else list(_changes(before, after, "since the last run"))
+        await self._audit(notes)
+
+    async def _audited(self) -> Mapping[str, object] | None:
+        """The keys that were in force by the audit, by id; None: it knows of none yet."""
+        found, after = None, 0
+        while entries := await self._store.audit(subject=_SUBJECT, after=after):
+            found, after = entries[-1].note.detail["keys"], entries[-1].seq
+        return found if isinstance(found, Mapping) else None
+
+    async def _audit(self, notes: Sequence[AuditNote]) -> None:
+        detail = {"keys": _shown(self._keys.all())}
+        now = AuditNote(actor="gateway", action="KeysInForce", subject=_SUBJECT, detail=detail)
+        await self._store.save([Change(audit=(*notes, now))])
 
     async def once(self) -> int:
         """Look whether the file was written. One that still changes is left alone until it does no
@@ -164,20 +187,16 @@ class WatchedKeys:
             await self._use(keys, by, reason)
 
     async def _use(self, keys: Sequence[ApiKey], by: str, reason: str) -> None:
-        changes = self._keys.use(keys)
-        made = (
-            ("KeyAdded", changes.added),
-            ("KeyWithdrawn", changes.withdrawn),
-            ("KeyChanged", changes.changed),
-        )
-        notes = [_noted(action, key, by, reason) for action, found in made for key in found]
+        before = _shown(self._keys.all())
+        added = self._keys.use(keys)
+        notes = list(_changes(before, _shown(keys), reason, by))
         for note in notes:
             extra = {"action": note.action, "key": note.subject, "name_of_key": note.detail["name"]}
             log.warning("api_key_changed", extra=extra)
-        if clear := ", ".join(key.name for key in changes.added if key.in_clear):
+        if clear := ", ".join(key.name for key in added if key.in_clear):
             log.warning("secret_open_to_others", extra={"reason": in_clear(clear)})
         if notes:
-            await self._note(notes)
+            await self._audit(notes)
 
     async def withdraw(self, key: str, *, by: str, reason: str) -> None:
         """By id, or by a name that has one key alone: its line goes out of the file, and what is
@@ -221,8 +240,26 @@ def _mark(path: Path) -> Mark | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _noted(action: str, key: ApiKey, by: str, reason: str) -> AuditNote:
-    roles = [role.value for role in Role if role in key.roles]
-    expires = None if key.expires_at is None else key.expires_at.isoformat()
-    detail = {"name": key.name, "roles": roles, "expires_at": expires, "reason": reason}
-    return AuditNote(actor=by, action=action, subject=f"key:{key.id}", detail=detail)
+def _shown(keys: Sequence[ApiKey]) -> dict[str, object]:
+    """What of keys the audit has, by id."""
+    return {
+        key.id: {
+            "name": key.name,
+            "roles": [role.value for role in Role if role in key.roles],
+            "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+            "fingerprint": key.token_sha256[:8],
+        }
+        for key in keys
+    }
+
+
+def _changes(
+    before: Mapping[str, object], after: Mapping[str, object], reason: str, by: str = "gateway"
+) -> Iterator[AuditNote]:
+    for id_ in dict.fromkeys((*after, *before)):
+        old, new = before.get(id_), after.get(id_)
+        if old != new:
+            action = "KeyAdded" if old is None else "KeyWithdrawn" if new is None else "KeyChanged"
+            known = new if isinstance(new, Mapping) else old
+            detail = {**(known if isinstance(known, Mapping) else {}), "reason": reason}
+            yield AuditNote(actor=by, action=action, subject=f"key:{id_}", detail=detail)

@@ -217,7 +217,7 @@ async def running(
         spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
-    keys = WatchedKeys(settings.api, rest.api.keys, clock, core.gateway.upkeep.note)
+    keys = WatchedKeys(settings.api, rest.api.keys, clock, core.store)
     rest.api.key_file = keys
     core.gateway.loops.runner.add("keys", keys.once)
     core.gateway.upkeep.doubts.append(keys.doubt)
@@ -239,6 +239,7 @@ async def running(
         if isinstance(core.field_work, Crew):  # the only one that keeps nothing itself
             core.field_work.recover(await core.gateway.orders.open_visits())
         await core.gateway.start()
+        await keys.start()
         stack.push_async_callback(core.gateway.stop)
         if core.field_work is not None:
             await core.field_work.start(core.gateway.orders)

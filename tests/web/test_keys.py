@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapter.errors import SettingsError
+from adapter.model.values import replace
+from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.service.api_keys import WatchedKeys, append_key, hash_tokens, read_keys
 from tests.web.both_servers import KEYS, NOON, TOKENS, Rig, a_rig
@@ -52,7 +54,8 @@ async def watched(folder: Path) -> AsyncIterator[Watched]:
     settings = RestSettings(keys=KEYS, keys_path=file)
     async with a_rig(rest=settings) as rig:
         api, upkeep = rig.rest.api, rig.gateway.upkeep
-        keys = WatchedKeys(settings, api.keys, rig.clock, upkeep.note)
+        keys = WatchedKeys(settings, api.keys, rig.clock, rig.store)
+        await keys.start()
         api.key_file = keys
         upkeep.doubts.append(keys.doubt)
         upkeep.todo.sources.append(keys.todo)
@@ -81,6 +84,24 @@ async def test_a_key_whose_line_is_taken_out_is_refused(tmp_path: Path) -> None:
         assert await made.status(TOKENS["reader"]) == 401
         assert await made.status(TOKENS["operator"]) == 200
         assert await made.audited() == [("KeyWithdrawn", "gateway", "reader")]
+
+
+async def test_what_changes_while_the_gateway_does_not_run_is_audited_at_its_start(
+    tmp_path: Path,
+) -> None:
+    async with watched(tmp_path) as made:
+        assert await made.audited() == []
+        left = [key for key in KEYS if key.name != "reader"]
+        changed = replace(left[0], roles=frozenset({Role.READ}))
+        zoe, _ = ApiKey.make("zoe", Role.READ, now=NOON)
+        for keys in ([changed, *left[1:], zoe], [changed, *left[1:], zoe]):
+            api = ApiKeys(keys)
+            await WatchedKeys(RestSettings(), api, made.rig.clock, made.rig.store).start()
+        assert sorted(await made.audited()) == [
+            ("KeyAdded", "gateway", "zoe"),
+            ("KeyChanged", "gateway", "operator"),
+            ("KeyWithdrawn", "gateway", "reader"),
+        ]
 
 
 async def test_a_file_is_not_read_while_it_is_being_written(tmp_path: Path) -> None:

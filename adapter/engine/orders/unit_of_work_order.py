@@ -321,7 +321,7 @@ def _act(work: UnitOfWork, request: m.MaintenanceActivity) -> m.MaintenanceEvent
         asked=child is not None and work.cancel_awaited(child.id),
     )
     if isinstance(answer, m.ActionTaken) and child is not None and child.id in work.called_back:
-        answer = m.ActionTaken(action=m.Action.DISCARD_CHILD, child=child.id)
+        answer = m.ActionTaken(action=Action.DISCARD_CHILD, child=child.id)
     if isinstance(answer, m.TooLate):
         return replace(answer, not_changed=dict.fromkeys(request.changes, answer.reason))
     if isinstance(answer, m.RequestFailed) or work.order.final:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
-from types import MappingProxyType
+from types import GenericAlias, MappingProxyType
 from typing import Final, Generic, TypeVar, get_type_hints
 from zoneinfo import ZoneInfo
 
@@ -105,7 +105,8 @@ def _each_wrong(member: Mapping[object, object], kind: type[T]) -> Iterator[str]
     for item in fields(kind):
         if item.name in member:
             try:
-                msgspec.convert({item.name: member[item.name]}, dict[str, hints[item.name]])
+                of_one = GenericAlias(dict, (str, hints[item.name]))
+                msgspec.convert({item.name: member[item.name]}, of_one)
             except msgspec.ValidationError as error:
                 yield str(error).replace("`$[...]", f"`$.{item.name}")
         elif item.default is MISSING and item.default_factory is MISSING:

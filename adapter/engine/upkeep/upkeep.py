@@ -89,11 +89,8 @@ class Upkeep:
 
     async def note_refusal(self, *, by: str, why: Mapping[str, object]) -> None:
         """Audit a call that was turned away before it was a call."""
-        await self.note([AuditNote(actor=by, action="Refused", subject="api", detail=why)])
-
-    async def note(self, notes: Sequence[AuditNote]) -> None:
-        """Audit what is in no row."""
-        await self._store.save([Change(audit=tuple(notes))])
+        audit = AuditNote(actor=by, action="Refused", subject="api", detail=why)
+        await self._store.save([Change(audit=(audit,))])
 
     async def ready(self) -> Readiness:
         """Raises StoreFailed where the store has failed, or does not answer now."""

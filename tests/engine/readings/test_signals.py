@@ -36,7 +36,7 @@ async def test_sighup_has_the_tables_read_again(
             keys.write_text(f"ann read sha256:{'0' * 64}\n", encoding="utf-8")
             api = made.app.rest.api
             watched = WatchedKeys(
-                RestSettings(keys_path=keys), api.keys, SystemClock(), gateway.upkeep.note
+                RestSettings(keys_path=keys), api.keys, SystemClock(), made.app.core.store
             )
             serving = asyncio.create_task(until_stopped(gateway, watched))
             await asyncio.sleep(0)  # until it waits, and its handlers are there
