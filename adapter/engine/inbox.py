@@ -1,10 +1,11 @@
 """What the head end sends: stored before it is answered; a plain callback with its effect."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+from adapter.engine.commands.correlator import Taken
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -31,11 +32,21 @@ class MessageReceiver(Protocol):
 
     async def take(self, received: Received) -> None: ...
 
+    def take_at_once(self, received: Received, then: Taken) -> bool: ...
+
     async def receive(self, received: Received) -> InboxId: ...
 
     async def bound_quarantine(self, most_bytes: int) -> int: ...
 
     def free_bytes(self) -> int: ...
+
+
+class Judge(Protocol):
+    """What judges callbacks as they come in; see `Correlator`."""
+
+    async def take(self, received: Received) -> bool: ...
+
+    def take_at_once(self, received: Received, then: Taken) -> bool: ...
 
 
 class Inbox:
@@ -50,7 +61,7 @@ class Inbox:
         store: Store,
         identity: CallbackIdentity,
         runner: Runner,
-        judge: Callable[[Received], Awaitable[bool]],
+        judge: Judge,
         signals: Signals,
         durations: Durations,
     ) -> None:
@@ -70,11 +81,25 @@ class Inbox:
 
     async def take(self, received: Received) -> None:
         """Store one message: a plain callback with its effect, any other to be judged later."""
-        if await self._judge(received):
-            self._durations.since(Measure.ARRIVAL_TO_SEEN, received.operation, received.at)
-            self.moved()
+        if await self._judge.take(received):
+            self._seen(received)
         else:
             await self.receive(received)
+
+    def take_at_once(self, received: Received, then: Taken) -> bool:
+        """Store a plain callback with its effect, without waiting: `then` is told when it is done.
+        False: nothing was done, and `take` is to be asked."""
+
+        def taken(error: BaseException | None) -> None:
+            if error is None:
+                self._seen(received)
+            then(error)
+
+        return self._judge.take_at_once(received, taken)
+
+    def _seen(self, received: Received) -> None:
+        self._durations.since(Measure.ARRIVAL_TO_SEEN, received.operation, received.at)
+        self.moved()
 
     async def receive(self, received: Received) -> InboxId:
         """Store one message, a refused one with its audit entry."""

@@ -17,6 +17,7 @@ import msgspec
 
 from adapter.commands.activity import Command
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.correlator import Taken
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import HeadEnd, Received
@@ -60,6 +61,9 @@ class StagedInbox:
 
     async def take(self, received: Received) -> None:
         await self.receive(received)
+
+    def take_at_once(self, received: Received, then: Taken) -> bool:
+        return False
 
     async def receive(self, received: Received) -> InboxId:
         async with self.heard(received):

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -35,7 +35,7 @@ place; less of it where most of the connections wait for a body."""
 _BACKLOG: Final = 1024
 _OTHER_DESCRIPTORS: Final = 256
 SERVER: Final = "openway"
-_READ_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 64 * 1024
 _REST_S: Final = 0.001
 """Between two such reads of what nobody wants."""
 
@@ -133,6 +133,15 @@ class Behind:
         return (now - self.since) / self.over_s
 
 
+class Closable(Protocol):
+    """A connection, whoever answers on it."""
+
+    def force_close(self) -> None: ...
+
+    async def leave(self, longest_s: float) -> None:
+        """Take nothing more; let the request that is under way end."""
+
+
 @dataclass(slots=True, eq=False)
 class ConnectionSlot:
     """What one accepted connection takes up, from accept to close.
@@ -145,7 +154,7 @@ class ConnectionSlot:
     address: str
     since: float
     served: bool = False
-    protocol: "Connection | None" = None
+    protocol: "Closable | None" = None
     task: "asyncio.Task[None] | None" = None
     busy: bool = False
     behind: "Behind | None" = None
@@ -154,6 +163,16 @@ class ConnectionSlot:
     def late(self, now: float) -> float:
         """Of the time that a body may be behind the least rate the share that is used up."""
         return self.behind.share(now) if self.behind is not None else 0.0
+
+    def work(self, begins: bool, now: float, *, answered: bool = True) -> None:
+        """A request is under way, or the last one has its answer.
+
+        One that is not at work may lose its place to a new connection.
+        """
+        self.served |= answered and not (begins or self.stranger)
+        self.stranger = False
+        self.busy = begins
+        self.since = now
 
     def close(self) -> None:
         if self.task is not None:
@@ -233,7 +252,7 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=places.limits.idle_s,
             lingering_time=0.0,  # see finish_response
-            read_bufsize=_READ_BYTES,
+            read_bufsize=READ_BYTES,
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # None is how it is switched off
         )
@@ -264,15 +283,11 @@ class Connection(web.RequestHandler):
             super().resume_reading(resume_parser)
 
     def busy(self, yes: bool) -> None:
-        """A request is under way, or the last one has been answered.
+        """See `work` of its place."""
+        self._place.work(yes, self._loop.time())
 
-        One that is not busy may lose its place to a new connection.
-        """
-        place = self._place
-        place.served |= not (yes or place.stranger)
-        place.stranger = False
-        place.busy = yes
-        place.since = self._loop.time()
+    async def leave(self, longest_s: float) -> None:
+        """The web server has all of its own end together."""
 
     def stranger(self) -> None:
         """See `stranger` of its place."""
@@ -392,6 +407,10 @@ def without_routes(
     return web.ServerRunner(web.Server(occupied), shutdown_timeout=limits.drain_s)
 
 
+MakeProtocol = Callable[[web.Server, ConnectionSlot, Places], asyncio.BaseProtocol]
+"""What hears a connection first."""
+
+
 class Door:
     """Accepts on one socket for `runner` (see `with_routes`, `without_routes`), until stopped."""
 
@@ -401,7 +420,9 @@ class Door:
         limits: ConnectionLimits,
         tls: ServerTls | None,
         counts: Counter[str],
+        protocol: MakeProtocol | None = None,
     ) -> None:
+        self._protocol = protocol or Connection
         self._limits = limits
         self._tls = tls
         self._context: ssl.SSLContext | None = None
@@ -439,7 +460,10 @@ class Door:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-        await self._runner.cleanup()
+        others = [place.protocol for place in self._places.taken if place.protocol is not None]
+        await asyncio.gather(
+            self._runner.cleanup(), *(each.leave(self._limits.drain_s) for each in others)
+        )
         tasks = [place.task for place in self._places.taken if place.task is not None]
         for task in tasks:
             task.cancel()
@@ -478,7 +502,7 @@ class Door:
         handshake_s = self._limits.handshake_s if self._context is not None else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Connection(server, place, self._places),
+                lambda: self._protocol(server, place, self._places),
                 accepted,
                 ssl=self._context,
                 ssl_handshake_timeout=handshake_s,

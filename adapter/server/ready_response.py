@@ -30,15 +30,19 @@ class ReadyResponse(web.StreamResponse):
     def keep_alive(self) -> bool:
         return True
 
+    def whole(self) -> bytes:
+        """All that is written."""
+        if (second := int(time.time())) != self._second:
+            date = formatdate(second, usegmt=True).encode()
+            self._second, self._whole = second, self._start_bytes + date + self._end_bytes
+        return self._whole
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Write all of it. Raises ConnectionResetError."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection is closed")
-        if (second := int(time.time())) != self._second:
-            date = formatdate(second, usegmt=True).encode()
-            self._second, self._whole = second, self._start_bytes + date + self._end_bytes
-        transport.write(self._whole)
+        transport.write(self.whole())
         await request.writer.drain()
         return request.writer
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from aiohttp import web
 
 from adapter.server import event_loop
-from adapter.server.connections import Door, bind
+from adapter.server.connections import Door, MakeProtocol, bind
 from adapter.server.settings import ListenerSettings, RestSettings
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,19 @@ class Server(ABC):
     def _runner(self) -> web.BaseRunner:
         """What answers, for one start."""
 
+    def _protocol(self) -> MakeProtocol | None:
+        """What hears a connection first; None: the web server."""
+        return None
+
     async def start(self) -> str:
         """Listen. Gives the bound address without a path.
 
         Raises SettingsError, or OSError where the port cannot be had.
         """
         settings = self._serving
-        door = Door(self._runner(), settings.connections, settings.tls, self.counts)
+        door = Door(
+            self._runner(), settings.connections, settings.tls, self.counts, self._protocol()
+        )
         self.url = await door.open(
             self._listening or bind(settings.host, settings.port, section=self.section)
         )

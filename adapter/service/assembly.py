@@ -309,7 +309,7 @@ def assemble(
         runner.poke("publish", *feed.deliveries.names)
 
     database.published = published
-    inbox = Inbox(store, identity, runner, workers.correlator.take, signals, durations)
+    inbox = Inbox(store, identity, runner, workers.correlator, signals, durations)
     loops = Loops(
         runner,
         workers=workers,

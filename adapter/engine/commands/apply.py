@@ -146,11 +146,18 @@ class Applier:
         Returns the command as saved. Raises NotFound, IllegalTransition, Forbidden, OverBudget, or
         StoreFailed; nothing was changed then, except that StoreFailed leaves it unknown.
         """
-        done: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        return await self.begin(command, event, along)
+
+    def begin(
+        self, command: CommandId, event: Event, along: SavedWith | None = None
+    ) -> asyncio.Future[Command]:
+        """As `apply`: done when it is saved, with the same result or error."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Command] = loop.create_future()
         self._pending.append(_Application(command, event, along or _NOTHING, done))
         if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush())
-        return await done
+            self._flushing = loop.create_task(self._flush())
+        return done
 
     async def _flush(self) -> None:
         try:

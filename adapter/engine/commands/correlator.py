@@ -6,12 +6,14 @@ each new token and by the sweep; what contradicts what is known is quarantined, 
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+from adapter.commands.activity import Command
 from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, Correlation, Match, correlate, unmatched
 from adapter.commands.events import Event, LateNotified, StatusNotified
@@ -80,13 +82,8 @@ _LONGEST_LINE: Final = 8
 """So many callbacks of one communication may wait to be judged as they come in."""
 
 
-@dataclass(slots=True)
-class _Line:
-    """Callbacks of one communication that are judged as they come in."""
-
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-
+Taken: TypeAlias = Callable[[BaseException | None], None]
+"""Told when a message is stored; with the error where it is not."""
 
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 
@@ -130,7 +127,8 @@ class Correlator:
         self._at_once = at_once
         self._to_intake = to_intake
         self._judging: set[CommunicationId] = set()
-        self._lines: dict[CommunicationId, _Line] = {}
+        self._lines: dict[CommunicationId, deque[asyncio.Future[None]]] = {}
+        """Of which one callback is judged as it came in, and those that wait for their turn."""
         self._parking = parking or ParkingPolicy()
         self._make_way = False
         self._parked = self._parking.most + 1
@@ -149,23 +147,80 @@ class Correlator:
         address = received.communication
         if address is None:
             return await self._take_stray(received)
-        line = self._lines.setdefault(address, _Line())
-        if line.waiting >= _LONGEST_LINE:
-            return False
-        line.waiting += 1
+        line = self._lines.get(address)
+        if line is not None:
+            if len(line) >= _LONGEST_LINE:
+                return False
+            await self._turn(address, line)
+        else:
+            self._lines[address] = deque()
         try:
-            async with line.turn:
-                return await self._take_in_turn(address, received)
+            applied = self._begin(address, received)
+            if applied is None:
+                return False
+            await applied
+            self._applied(address, received)
+            return True
         except StoreFailed:
             raise
         except Exception as error:  # nothing was saved: the careful way finds out, and notes it
-            words = {"communication": address, "reason": repr(error)}
-            log.info("callback_not_plain", extra=words)
+            _not_plain(address, error)
             return False
         finally:
-            line.waiting -= 1
-            if not line.waiting:
-                del self._lines[address]
+            self._next(address)
+
+    def take_at_once(self, received: Received, then: Taken) -> bool:
+        """As `take`, for one at an address of ours that need not wait for another. False: `take`
+        has to see. Else `then` is told how its save went."""
+        address = received.communication
+        if address is None or received.message is None or not self._at_once.on:
+            return False
+        if address in self._lines:
+            return False
+        try:
+            applied = self._begin(address, received)
+        except Exception as error:
+            _not_plain(address, error)
+            return False
+        if applied is None:
+            return False
+        self._lines[address] = deque()
+        applied.add_done_callback(partial(self._settle, address, received, then))
+        return True
+
+    def _settle(
+        self,
+        address: CommunicationId,
+        received: Received,
+        then: Taken,
+        applied: asyncio.Future[Command],
+    ) -> None:
+        self._next(address)
+        error = applied.exception()
+        if error is None:
+            self._applied(address, received)
+        then(error)
+
+    async def _turn(self, address: CommunicationId, line: deque[asyncio.Future[None]]) -> None:
+        """Wait until those that came before are judged."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._next(address)
+            raise
+
+    def _next(self, address: CommunicationId) -> None:
+        """Each is judged against what the one before it has taught."""
+        line = self._lines[address]
+        while line:
+            turn = line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._lines[address]
 
     async def _take_stray(self, received: Received) -> bool:
         """A flood of them must cost little: none is read back, and the loop hears of none."""
@@ -184,12 +239,13 @@ class Correlator:
         await self._bound_quarantine()
         return True
 
-    async def _take_in_turn(self, address: CommunicationId, received: Received) -> bool:
-        """One after the other, each against what the one before it has taught."""
+    def _begin(
+        self, address: CommunicationId, received: Received
+    ) -> asyncio.Future[Command] | None:
+        """Judge one whose turn it is, and have its effect saved with it; None: it is not plain."""
         found = self._store.at_hand(address) if address not in self._judging else None
-        return found is not None and await self._take(received, found)
-
-    async def _take(self, received: Received, found: Found) -> bool:
+        if found is None:
+            return None
         assert received.message is not None
         status = self._reader.status_told(received.message)
         verdict = correlate(
@@ -201,7 +257,7 @@ class Correlator:
         )
         event = _event_of(verdict, found, status)
         if event is None:
-            return False
+            return None
         judged = JudgedMessage(
             received=received,
             state=InboxState.APPLIED,
@@ -210,12 +266,12 @@ class Correlator:
             token=status.token,
         )
         along = SavedWith(actor="head-end", received=(judged,))
-        with _traced(found, received.operation, status):
-            crash_points.reached("callback.before_apply")
-            await self._applier.apply(found.command, event, along)
-            crash_points.reached("callback.after_apply")
-        self._messages.callback(found.communication.id, received.operation, received.raw)
-        return True
+        crash_points.reached("callback.before_apply")
+        return self._applier.begin(found.command, event, along)
+
+    def _applied(self, address: CommunicationId, received: Received) -> None:
+        crash_points.reached("callback.after_apply")
+        self._messages.callback(address, received.operation, received.raw)
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
@@ -547,6 +603,10 @@ def _traced(found: Found, operation: str, status: RequestStatus) -> TraceSpan:
         operation=operation,
         outcome=status.state,
     )
+
+
+def _not_plain(address: CommunicationId, error: Exception) -> None:
+    log.info("callback_not_plain", extra={"communication": address, "reason": repr(error)})
 
 
 def _event_of(verdict: Correlation, found: Found, status: RequestStatus) -> Event | None:

@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -23,12 +24,13 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
 from adapter.server.bodies import Body, read_body
-from adapter.server.connections import SERVER, mark_stranger, without_routes
+from adapter.server.connections import SERVER, MakeProtocol, mark_stranger, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.ready_response import ReadyResponse
 from adapter.server.server import Server
 from adapter.server.settings import ListenerSettings
+from adapter.server.whole_requests import WholeConnection
 from adapter.web.listener.addresses import OPERATIONS, Address, Addresses
 from adapter.web.listener.checks import (
     MEDIA_OF,
@@ -38,6 +40,7 @@ from adapter.web.listener.checks import (
     judge_body,
     judge_headers,
 )
+from adapter.web.listener.plain import PlainCallbacks
 from adapter.web.listener.quarantine import Quarantine
 from adapter.wire.codec import Codec, DecodedMessage
 from adapter.wire.faults import soap_fault
@@ -97,6 +100,18 @@ class Listener(Server):
         self._unaddressed = _Turns(_UNADDRESSED_AT_ONCE)
         self._refused = {known: _Turns(_REFUSED_AT_ONCE) for known in (True, False)}
         return without_routes(self._bounded, self.settings.connections)
+
+    def _protocol(self) -> MakeProtocol:
+        plain = PlainCallbacks(
+            self._inbox,
+            self._codec,
+            self.settings,
+            self._addresses,
+            self._clock,
+            self.counts,
+            lambda soap: self._acks[STATUS_CHANGED, soap].whole(),
+        )
+        return partial(WholeConnection, plain)
 
     async def _bounded(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whatever goes wrong below becomes a short answer here, never a traceback outside."""
@@ -368,6 +383,9 @@ class _Acknowledgement:
         self._body = body
         self._soap = soap
         self._ready = ReadyResponse(body, {**_media(soap), "Server": SERVER})
+
+    def whole(self) -> bytes:
+        return self._ready.whole()
 
     def to(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._ready.fits(request):

@@ -1,0 +1,113 @@
+"""Callbacks at signed addresses that come whole, with a head that was judged before: taken where
+they are read. What is refused, and what fails, is the listener's to answer, from the beginning."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+from msgspec import Struct
+
+from adapter.engine import crash_points
+from adapter.engine.commands.ports import Clock, Received
+from adapter.engine.inbox import MessageReceiver
+from adapter.server.settings import ListenerSettings
+from adapter.server.whole_requests import KnownHeads, WholeConnection, whole_request
+from adapter.web.listener.addresses import Addresses
+from adapter.web.listener.checks import action_of, judge_headers
+from adapter.wire.codec import Codec
+from adapter.wire.inbound import HostedCall, judge_call
+from adapter.wire.notifications import STATUS_CHANGED
+from adapter.wire.xml import Soap
+
+_LONGEST: Final = 8 * 1024
+"""Larger ones are looked at piece by piece, so that others have their turn."""
+
+
+class _KnownHead(Struct, frozen=True, gc=False):
+    """The SOAP action that a head names."""
+
+    action: str | None
+
+
+class PlainCallbacks:
+    """`acknowledgement` gives all bytes of an answer."""
+
+    def __init__(
+        self,
+        inbox: MessageReceiver,
+        codec: Codec,
+        settings: ListenerSettings,
+        addresses: Addresses,
+        clock: Clock,
+        counts: Counter[str],
+        acknowledgement: Callable[[Soap], bytes],
+    ) -> None:
+        self._inbox = inbox
+        self._codec = codec
+        self._settings = settings
+        self._addresses = addresses
+        self._clock = clock
+        self._counts = counts
+        self._acknowledgement = acknowledgement
+        bodies = settings.bodies
+        self._longest = min(bodies.status_bytes, bodies.whole_bytes, _LONGEST)
+        self._heads = KnownHeads(self._known)
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def begin(self, data: bytes, caller: WholeConnection) -> bool:
+        """See `Answering`."""
+        request = whole_request(data)
+        if request is None or len(request.body) > self._longest:
+            return False
+        address = self._addresses.find(request.path)
+        named = None if address is None else address.communication
+        if address is None or named is None or not self._inbox.genuine(named, address.secret):
+            return False
+        head = self._heads.find(request, data, caller)
+        if head is None:
+            return False
+        message = self._codec.decode_at_once(request.body)
+        if message is None or message.soap is None:
+            return False
+        call = judge_call(self._codec, message.tag, message.soap, [head.action])
+        if not isinstance(call, HostedCall) or call.operation != STATUS_CHANGED:
+            return False
+        received = Received(
+            operation=STATUS_CHANGED,
+            raw=request.body,
+            at=self._clock.now(),
+            communication=named,
+            remote=caller.remote,
+            message=message,
+        )
+        crash_points.reached("listener.before_receive")
+        then = partial(self._stored, message.soap, caller)
+        if not self._inbox.take_at_once(received, then):
+            self._take(received, then)
+        return True
+
+    def _take(self, received: Received, then: Callable[[BaseException | None], None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._inbox.take(received))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(lambda done: then(done.exception()))
+
+    def _stored(self, soap: Soap, caller: WholeConnection, error: BaseException | None) -> None:
+        if error is not None:
+            caller.answered(None)
+            return
+        crash_points.reached("listener.after_receive")
+        self._counts["requests"] += 1
+        self._counts["received"] += 1
+        caller.answered(self._acknowledgement(soap))
+
+    def _known(self, request: web.BaseRequest) -> _KnownHead | None:
+        """None where names and passwords are asked for: each is compared, every time."""
+        if self._settings.users or judge_headers(request, STATUS_CHANGED, self._longest):
+            return None
+        if "Expect" in request.headers or (request.charset or "utf-8").lower() == "utf-16":
+            return None
+        return _KnownHead(action_of(request))
