@@ -1,11 +1,12 @@
 """What the head end sends: stored before it is answered; a plain callback with its effect."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
-from adapter.engine.commands.correlator import Taken
+from adapter.engine.commands.correlator import NotPlain, Taken
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -32,7 +33,7 @@ class MessageReceiver(Protocol):
 
     async def take(self, received: Received) -> None: ...
 
-    def take_at_once(self, received: Received, then: Taken) -> bool: ...
+    def begin(self, received: Received, then: Taken) -> None: ...
 
     async def receive(self, received: Received) -> InboxId: ...
 
@@ -46,7 +47,7 @@ class Judge(Protocol):
 
     async def take(self, received: Received) -> bool: ...
 
-    def take_at_once(self, received: Received, then: Taken) -> bool: ...
+    def begin(self, received: Received, then: Taken) -> bool: ...
 
 
 class Inbox:
@@ -72,6 +73,7 @@ class Inbox:
         self._runner = runner
         self._judge = judge
         self._watching: set[asyncio.Event] = set()
+        self._storing: set[asyncio.Task[object]] = set()
         self.addressed_came: Callable[[], None] = lambda: None
         """Told when one was stored that names its communication: a hint."""
 
@@ -86,16 +88,28 @@ class Inbox:
         else:
             await self.receive(received)
 
-    def take_at_once(self, received: Received, then: Taken) -> bool:
-        """Store a plain callback with its effect, without waiting: `then` is told when it is done.
-        False: nothing was done, and `take` is to be asked."""
+    def begin(self, received: Received, then: Taken) -> None:
+        """As `take`: `then` is told when the message is stored, or why it is not."""
+        if not self._judge.begin(received, partial(self._judged, received, then)):
+            self._begin(self.take(received), then)
 
-        def taken(error: BaseException | None) -> None:
-            if error is None:
-                self._seen(received)
-            then(error)
+    def _judged(self, received: Received, then: Taken, error: BaseException | None) -> None:
+        if isinstance(error, NotPlain):
+            self._begin(self.receive(received), then)
+            return
+        if error is None:
+            self._seen(received)
+        then(error)
 
-        return self._judge.take_at_once(received, taken)
+    def _begin(self, storing: Coroutine[Any, Any, object], then: Taken) -> None:
+        task = asyncio.get_running_loop().create_task(storing)
+        self._storing.add(task)
+
+        def done(task: asyncio.Task[object]) -> None:
+            self._storing.discard(task)
+            then(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+        task.add_done_callback(done)
 
     def _seen(self, received: Received) -> None:
         self._durations.since(Measure.ARRIVAL_TO_SEEN, received.operation, received.at)

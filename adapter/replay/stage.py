@@ -4,6 +4,7 @@ Its clock is turned by hand, ids come from the seed, and the key of callback add
 Recorder and player both run it; they differ in who is the head end.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -48,6 +49,7 @@ class StagedInbox:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._receiving: set[asyncio.Task[InboxId]] = set()
         self.heard: Heard = lambda received: nullcontext()
 
     def genuine(self, communication: str, secret: str) -> bool:
@@ -62,8 +64,11 @@ class StagedInbox:
     async def take(self, received: Received) -> None:
         await self.receive(received)
 
-    def take_at_once(self, received: Received, then: Taken) -> bool:
-        return False
+    def begin(self, received: Received, then: Taken) -> None:
+        task = asyncio.get_running_loop().create_task(self.receive(received))
+        self._receiving.add(task)
+        task.add_done_callback(self._receiving.discard)
+        task.add_done_callback(lambda done: then(done.exception()))
 
     async def receive(self, received: Received) -> InboxId:
         async with self.heard(received):

@@ -82,6 +82,10 @@ _LONGEST_LINE: Final = 8
 """So many callbacks of one communication may wait to be judged as they come in."""
 
 
+class NotPlain(Exception):
+    """A callback whose effect is not stored with it: that is found out later."""
+
+
 Taken: TypeAlias = Callable[[BaseException | None], None]
 """Told when a message is stored; with the error where it is not."""
 
@@ -127,7 +131,7 @@ class Correlator:
         self._at_once = at_once
         self._to_intake = to_intake
         self._judging: set[CommunicationId] = set()
-        self._lines: dict[CommunicationId, deque[asyncio.Future[None]]] = {}
+        self._lines: dict[CommunicationId, deque[tuple[Received, Taken]]] = {}
         """Of which one callback is judged as it came in, and those that wait for their turn."""
         self._parking = parking or ParkingPolicy()
         self._make_way = False
@@ -144,83 +148,67 @@ class Correlator:
         """
         if received.message is None or not self._at_once.on:
             return False
-        address = received.communication
-        if address is None:
+        if received.communication is None:
             return await self._take_stray(received)
-        line = self._lines.get(address)
-        if line is not None:
-            if len(line) >= _LONGEST_LINE:
-                return False
-            await self._turn(address, line)
-        else:
-            self._lines[address] = deque()
-        try:
-            applied = self._begin(address, received)
-            if applied is None:
-                return False
-            await applied
-            self._applied(address, received)
-            return True
-        except StoreFailed:
-            raise
-        except Exception as error:  # nothing was saved: the careful way finds out, and notes it
-            _not_plain(address, error)
+        told: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        if not self.begin(received, partial(_tell, told)):
             return False
-        finally:
-            self._next(address)
+        if (error := await told) is None:
+            return True
+        if isinstance(error, NotPlain):
+            return False
+        raise error
 
-    def take_at_once(self, received: Received, then: Taken) -> bool:
-        """As `take`, for one at an address of ours that need not wait for another. False: `take`
-        has to see. Else `then` is told how its save went."""
+    def begin(self, received: Received, then: Taken) -> bool:
+        """As `take`, for one at an address of ours: `then` is told how it went, with NotPlain where
+        nothing was done. False: so it is already."""
         address = received.communication
         if address is None or received.message is None or not self._at_once.on:
             return False
-        if address in self._lines:
+        line = self._lines.get(address)
+        if line is None:
+            self._lines[address] = deque()
+            self._take(address, received, then)
+        elif len(line) >= _LONGEST_LINE:
             return False
-        try:
-            applied = self._begin(address, received)
-        except Exception as error:
-            _not_plain(address, error)
-            return False
-        if applied is None:
-            return False
-        self._lines[address] = deque()
-        applied.add_done_callback(partial(self._settle, address, received, then))
+        else:
+            line.append((received, then))
         return True
 
-    def _settle(
+    def _take(self, address: CommunicationId, received: Received, then: Taken) -> None:
+        try:
+            applied = self._apply(address, received)
+        except Exception as error:
+            self._taken(address, then, _not_plain(address, error))
+        else:
+            if applied is None:
+                self._taken(address, then, NotPlain())
+            else:
+                applied.add_done_callback(partial(self._applied, address, received, then))
+
+    def _applied(
         self,
         address: CommunicationId,
         received: Received,
         then: Taken,
         applied: asyncio.Future[Command],
     ) -> None:
-        self._next(address)
         error = applied.exception()
         if error is None:
-            self._applied(address, received)
-        then(error)
+            crash_points.reached("callback.after_apply")
+            self._messages.callback(address, received.operation, received.raw)
+        elif not isinstance(error, StoreFailed):
+            error = _not_plain(address, error)
+        self._taken(address, then, error)
 
-    async def _turn(self, address: CommunicationId, line: deque[asyncio.Future[None]]) -> None:
-        """Wait until those that came before are judged."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(turn)
-        try:
-            await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self._next(address)
-            raise
-
-    def _next(self, address: CommunicationId) -> None:
-        """Each is judged against what the one before it has taught."""
+    def _taken(self, address: CommunicationId, then: Taken, error: BaseException | None) -> None:
+        """One after the other, each against what the one before it has taught."""
         line = self._lines[address]
-        while line:
-            turn = line.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._lines[address]
+        if line:
+            self._take(address, *line.popleft())
+        else:
+            del self._lines[address]
+        then(error)
 
     async def _take_stray(self, received: Received) -> bool:
         """A flood of them must cost little: none is read back, and the loop hears of none."""
@@ -239,10 +227,10 @@ class Correlator:
         await self._bound_quarantine()
         return True
 
-    def _begin(
+    def _apply(
         self, address: CommunicationId, received: Received
     ) -> asyncio.Future[Command] | None:
-        """Judge one whose turn it is, and have its effect saved with it; None: it is not plain."""
+        """None: it is not plain."""
         found = self._store.at_hand(address) if address not in self._judging else None
         if found is None:
             return None
@@ -268,10 +256,6 @@ class Correlator:
         along = SavedWith(actor="head-end", received=(judged,))
         crash_points.reached("callback.before_apply")
         return self._applier.begin(found.command, event, along)
-
-    def _applied(self, address: CommunicationId, received: Received) -> None:
-        crash_points.reached("callback.after_apply")
-        self._messages.callback(address, received.operation, received.raw)
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""
@@ -605,8 +589,15 @@ def _traced(found: Found, operation: str, status: RequestStatus) -> TraceSpan:
     )
 
 
-def _not_plain(address: CommunicationId, error: Exception) -> None:
+def _not_plain(address: CommunicationId, error: BaseException) -> NotPlain:
+    """Nothing was saved: the careful way finds out, and notes it."""
     log.info("callback_not_plain", extra={"communication": address, "reason": repr(error)})
+    return NotPlain()
+
+
+def _tell(told: asyncio.Future[BaseException | None], error: BaseException | None) -> None:
+    if not told.done():
+        told.set_result(error)
 
 
 def _event_of(verdict: Correlation, found: Found, status: RequestStatus) -> Event | None:

@@ -1,7 +1,6 @@
 """Callbacks at signed addresses that come whole, with a head that was judged before: taken where
 they are read. What is refused, and what fails, is the listener's to answer, from the beginning."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -55,7 +54,6 @@ class PlainCallbacks:
         bodies = settings.bodies
         self._longest = min(bodies.status_bytes, bodies.whole_bytes, _LONGEST)
         self._heads = KnownHeads(self._known)
-        self._under_way: set[asyncio.Task[None]] = set()
 
     def begin(self, data: bytes, caller: WholeConnection) -> bool:
         """See `Answering`."""
@@ -84,16 +82,8 @@ class PlainCallbacks:
             message=message,
         )
         crash_points.reached("listener.before_receive")
-        then = partial(self._stored, message.soap, caller)
-        if not self._inbox.take_at_once(received, then):
-            self._take(received, then)
+        self._inbox.begin(received, partial(self._stored, message.soap, caller))
         return True
-
-    def _take(self, received: Received, then: Callable[[BaseException | None], None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._inbox.take(received))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        task.add_done_callback(lambda done: then(done.exception()))
 
     def _stored(self, soap: Soap, caller: WholeConnection, error: BaseException | None) -> None:
         if error is not None:
