@@ -28,6 +28,9 @@ _REQUEST: Final = re.compile(
     re.ASCII,
 )
 
+_OTHERWISE: Final = ("Transfer-Encoding", "Expect")
+"""Headers with which a body comes otherwise than at once, and so long as Content-Length says."""
+
 Head = tuple[bytes, bytes]
 """The lines before and after Content-Length, but for the first."""
 
@@ -203,6 +206,8 @@ class WholeConnection(asyncio.Protocol):
             return None
         ((message, content),) = messages
         if message.version != HttpVersion11 or message.should_close or not content.is_eof():
+            return None
+        if any(name in message.headers for name in _OTHERWISE):
             return None
         # It is only looked at: no task answers it.
         return web.BaseRequest(

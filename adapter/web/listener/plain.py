@@ -98,6 +98,6 @@ class PlainCallbacks:
         """None where names and passwords are asked for: each is compared, every time."""
         if self._settings.users or judge_headers(request, STATUS_CHANGED, self._longest):
             return None
-        if "Expect" in request.headers or (request.charset or "utf-8").lower() == "utf-16":
-            return None
+        if (request.charset or "utf-8").lower() == "utf-16":
+            return None  # what begins such a body is looked at
         return _KnownHead(action_of(request))
