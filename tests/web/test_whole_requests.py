@@ -228,7 +228,7 @@ async def test_few_heads_are_known_and_the_others_are_the_web_servers() -> None:
             assert await raw.status() == 200
 
 
-NAMES = ("Host", "content-length", "Transfer-Encoding", "X", "X Y", "", " Host")
+NAMES = ("Host", "content-length", "Transfer-Encoding", "X", "Y", "Z", "X Y", "", " Host")
 VALUES = ("gateway", "4", "5", "chunked", "a\r\nContent-Length: 4", "\t", "\x00")
 LENGTHS = ("4", "4", "04", "3", "+4", "4 ")
 
@@ -255,7 +255,7 @@ async def test_what_is_read_as_whole_the_parser_reads_so_or_refuses() -> None:
         assert (request.path, request.body) == (read.rel_url.path_safe, await read.read())
         assert read.headers.getall("Content-Length") == ["4"]
         assert "Transfer-Encoding" not in read.headers
-    assert read_so > 100
+    assert read_so > 30
 
 
 async def _nobody(request: web.BaseRequest) -> web.StreamResponse:
