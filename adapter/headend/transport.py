@@ -28,8 +28,8 @@ from yarl import URL
 from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.security import without_secrets
 from adapter.headend.settings import HeadEndSettings, Timeouts
+from adapter.headend.whole_replies import Expected, KnownReplies, WholeReply
 
-_READ_BYTES: Final = 64 * 1024
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -146,6 +146,7 @@ class Transport:
             ssl=trust, limit=limit, keepalive_timeout=settings.keep_alive_s
         )
         self._single = aiohttp.TCPConnector(ssl=trust, limit=limit, force_close=True)
+        self._known = KnownReplies()
 
     async def close(self) -> None:
         await self._pooled.close()
@@ -182,14 +183,16 @@ class Transport:
             protocol = connection.protocol
             assert protocol is not None
             await ready(protocol, deadline)
+            expected = Expected(protocol, self._known)
             self._send(protocol, target, data, reply, trace)
-            with _Patience(protocol, target.timeouts.reply_s, deadline) as patience:
-                await self._receive(protocol, target, patience, reply)
+            with _Patience(expected, target.timeouts.reply_s, deadline) as patience:
+                await self._receive(expected, target, patience, reply)
+            again = expected.end()
         except BaseException:
             # Never back into the pool with the rest of a reply still to come.
             connection.close()
             raise
-        connection.release()
+        connection.release() if again else connection.close()
 
     def _send(
         self,
@@ -212,12 +215,20 @@ class Transport:
 
     async def _receive(
         self,
-        protocol: ResponseHandler,
+        expected: Expected,
         target: RequestTarget,
         patience: "_Patience",
         reply: HttpReply,
     ) -> None:
-        message, content = await _final(protocol)
+        came = await expected.came
+        if isinstance(came, WholeReply):
+            reply.status, reply.headers = came.status, came.headers
+            if len(came.body) > self._settings.max_reply_bytes:
+                raise _Unreadable(f"longer than {self._settings.max_reply_bytes} bytes")
+            reply.body = came.body
+            return
+        assert expected.reader is not None
+        message, content = await _final(expected.reader)
         patience.content = content
         reply.status = message.code
         reply.headers = tuple(message.headers.items())
@@ -225,6 +236,7 @@ class Transport:
             told = message.headers.getall(hdrs.SET_COOKIE)
             self._cookies.update_cookies_from_headers(told, target.request.url)
         await _read(message.headers, content, patience, reply, self._settings.max_reply_bytes)
+        self._known.learn(came, message, reply.body)
 
 
 async def _connected(
@@ -243,9 +255,6 @@ async def _connected(
 async def ready(protocol: ResponseHandler, deadline: float) -> None:
     """Make a connection ready for one request and its reply. Raises ClientConnectionError where it
     is closed, or where something came on it that no request has asked for."""
-    protocol.set_response_params(
-        read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BYTES
-    )
     if protocol.transport is not None and _something_waits(protocol.transport):
         # Two turns of the loop: it is seen in the one that begins with the next look at the
         # sockets.
@@ -273,9 +282,9 @@ class _Patience:
     """Ends the wait for a reply at the deadline, and where nothing has come for `reply_s` seconds:
     since the request has left, or since the last piece."""
 
-    def __init__(self, protocol: ResponseHandler, reply_s: float, deadline: float) -> None:
+    def __init__(self, expected: Expected, reply_s: float, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._protocol = protocol
+        self._expected = expected
         self._reply_s = reply_s
         self._deadline = deadline
         self._since = self._loop.time()
@@ -301,14 +310,14 @@ class _Patience:
         return min(self._deadline, self._since + self._reply_s)
 
     def _look(self) -> None:
-        if self._protocol.writing_paused:
+        if self._expected.writing_paused:
             self.came()  # the request has not left yet
         if (now := self._loop.time()) < self._due():
             self._timer = self._loop.call_at(self._due(), self._look)
             return
         late = now >= self._deadline
         error = _DeadlinePassed() if late else aiohttp.SocketTimeoutError()
-        self._protocol.set_exception(error)
+        self._expected.fail(error)
         if self.content is not None:
             self.content.set_exception(error)
 
