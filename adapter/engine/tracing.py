@@ -82,13 +82,16 @@ Attribute: TypeAlias = str | int
 
 
 class TraceSpan(Protocol):
-    """Under way as long as the `with` block is; an error that leaves the block is its outcome."""
+    """Under way as long as the `with` block is, and an error that leaves the block is its outcome;
+    or, without a block, until `end`."""
 
     @property
     def traceparent(self) -> str:
         """What continues it; empty: it is not traced."""
 
     def set(self, name: str, value: Attribute) -> None: ...
+
+    def end(self, error: BaseException | None = None) -> None: ...
 
     def __enter__(self) -> "TraceSpan": ...
 
@@ -118,6 +121,9 @@ class _NotTraced:
 
     def set(self, name: str, value: Attribute) -> None:
         """Nobody is told."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing was begun."""
 
     def __enter__(self) -> TraceSpan:
         return self

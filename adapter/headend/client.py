@@ -14,7 +14,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -79,8 +78,7 @@ class Wire(Protocol):
         """Raises Refused for a fault envelope, WireError for what is not the answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpCall:
+class HttpCall(Struct, frozen=True, kw_only=True):
     """One call as it was on the wire, for recordings.
 
     Credentials are left out: the WS-Security header, Authorization and cookies. The callback
@@ -184,7 +182,6 @@ class HeadEndClient:
         operation, endpoints = call.operation, len(call.endpoints)
         with (
             admission,
-            admission.judged(),
             span(SpanName.CALL, current(), operation=operation, endpoints=endpoints) as traced,
         ):
             answer = await self._exchange(call, deadline, traced)
@@ -321,8 +318,7 @@ class HeadEndClient:
             log.error("exchange_not_observed", extra={"error": type(failure).__name__})
 
 
-@dataclass(frozen=True, slots=True)
-class HeadEndPermit:
+class HeadEndPermit(Struct, frozen=True):
     """Leave to make one call: the admission, and who makes the call with it."""
 
     client: HeadEndClient

@@ -9,8 +9,7 @@ Time is a monotonic clock handed in; only `admit` uses the event loop's timers, 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -57,7 +56,8 @@ class LimitsState:
 
 
 class Admission:
-    """One place within the limits. Say how the call went, once; leaving the block gives it back."""
+    """One place within the limits. Leaving the block says how the call within went, by the way it
+    ends, and gives the place back; of one that was not sent nothing is said."""
 
     def __init__(
         self, limits: "Limits", operation: Limited, *, admitted_at: float, probe: bool
@@ -81,22 +81,6 @@ class Admission:
             self._told = True
             self._limits.failed(self, sent=sent)
 
-    @contextmanager
-    def judged(self) -> Iterator[None]:
-        """Says how the call within went by the way it ends; one that was not sent says nothing."""
-        try:
-            yield
-        except Refused as refused:
-            self.answered(fault=refused.fault.name or refused.fault.message)
-            raise
-        except NotConnected:
-            self.failed(sent=False)
-            raise
-        except OutcomeUnknown:
-            self.failed(sent=True)
-            raise
-        self.answered()
-
     def release(self) -> None:
         if not self._released:
             self._released = True
@@ -111,6 +95,15 @@ class Admission:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        match error:
+            case None:
+                self.answered()
+            case Refused():
+                self.answered(fault=error.fault.name or error.fault.message)
+            case NotConnected():
+                self.failed(sent=False)
+            case OutcomeUnknown():
+                self.failed(sent=True)
         self.release()
 
 

@@ -43,7 +43,7 @@ class SubscriptionClient:
         """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
         timeouts = self._settings.timeouts
         admission = await self._limits.admit(call.operation, wait_s=timeouts.admission_s)
-        with admission, admission.judged():
+        with admission:
             return await self._ask(call)
 
     async def _ask(self, call: SubscriptionCall) -> tuple[Held, ...]:

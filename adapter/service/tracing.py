@@ -82,12 +82,15 @@ class _Span:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        context.detach(self._token)
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
         """The text of an error may quote what came from outside: its code is told alone."""
         if error is not None:
             code = error.code if isinstance(error, GatewayError) else type(error).__name__
             self.set("outcome", code)
             self._span.set_status(otel.StatusCode.ERROR, code)
-        context.detach(self._token)
         self._span.end()
 
 

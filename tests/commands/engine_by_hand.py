@@ -141,7 +141,7 @@ class Engine:
         self.commands: dict[CommandId, Command] = {}
         self.calls = self.taken = 0
         holds = SwitchHolds(None, clock)
-        self.leasing = AtOnce(clock, holds)
+        self.leasing = AtOnce(holds)
         self.leasing.on = at_once
         self.applier = Applier(store, clock, POLICIES, self.leasing, changed=self._changed)
         reader, messages = InboxReader(codec()), MessageLog(store, clock)

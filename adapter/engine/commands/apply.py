@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Final
 
@@ -217,6 +218,7 @@ class Applier:
     async def _run(self, batch: list[_Application]) -> None:
         loaded = await self._store.load(list(dict.fromkeys(job.command for job in batch)))
         drafts: dict[CommandId, _Draft] = {}
+        now = self._clock.now()
         for job in batch:
             before = loaded.get(job.command)
             if before is None:
@@ -225,21 +227,21 @@ class Applier:
             draft = drafts.get(job.command)
             if draft is None:
                 draft = drafts[job.command] = _Draft(before, before, _NOTHING)
-            self._step(draft, job)
+            self._step(draft, job, now)
         ready = [draft for draft in drafts.values() if draft.jobs]
         if not ready:
             return
         for draft in ready:
             if ends(draft.after, draft.effects, outcomes(draft.effects)):
                 draft.stored = await self._store.outcomes(draft.after.id)
-        results = await self._store.save([self._change(draft) for draft in ready])
+        results = await self._store.save([self._change(draft, now) for draft in ready])
         for draft, saved in zip(ready, results, strict=True):
             self._settle(draft, saved)
 
-    def _step(self, draft: _Draft, job: _Application) -> None:
+    def _step(self, draft: _Draft, job: _Application, now: datetime) -> None:
         policy = self._policies[draft.after.request.kind]
         try:
-            made = step(draft.after, job.event, now=self._clock.now(), policy=policy)
+            made = step(draft.after, job.event, now=now, policy=policy)
         except GatewayError as error:
             _fail([job], error)
             return
@@ -249,10 +251,10 @@ class Applier:
         draft.effects.extend(made.effects)
         draft.notes.append(note(job.along.actor, job.event, made))
 
-    def _change(self, draft: _Draft) -> Change:
+    def _change(self, draft: _Draft, now: datetime) -> Change:
         along = draft.along
         recorded = outcomes(draft.effects)
-        draft.taken = taken = self._at_once.take(draft.before, draft.after)
+        draft.taken = taken = self._at_once.take(draft.before, draft.after, now)
         return Change(
             command=draft.after,
             wake=taken.wake,

@@ -16,7 +16,7 @@ from adapter.commands.flows import SWITCH_OPERATIONS
 from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import priority_of
 from adapter.engine import crash_points
-from adapter.engine.commands.ports import Clock, Leased
+from adapter.engine.commands.ports import Leased
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.model.ids import CommandId, CommunicationId
 
@@ -48,14 +48,12 @@ class AtOnce:
 
     def __init__(
         self,
-        clock: Clock,
         holds: SwitchHolds,
         *,
         places: int = 64,
         lease_s: float = 30.0,
         poke: Callable[[str], None] = lambda loop: None,
     ) -> None:
-        self._clock = clock
         self._holds = holds
         self._places = places
         self._lease = timedelta(seconds=lease_s)
@@ -65,9 +63,8 @@ class AtOnce:
         self.calls: deque[tuple[Leased, Work]] = deque()
         self.commands: set[CommandId] = set()
 
-    def take(self, before: Command | None, after: Command) -> LeasedWork:
+    def take(self, before: Command | None, after: Command, now: datetime) -> LeasedWork:
         """Before the save: what of the command is due, new, and can be carried out now."""
-        now = self._clock.now()
         wake = wake_of(after)
         attend = wake is not None and wake <= now
         due = [item for item in after.communications if _is_due(before, item, now)]
@@ -82,9 +79,9 @@ class AtOnce:
             left=len(taken) < len(due) or attend > mine,
         )
 
-    def leave(self, before: Command | None, after: Command) -> LeasedWork:
+    def leave(self, before: Command | None, after: Command, now: datetime) -> LeasedWork:
         """As `take`, where all of it waits in the store for the loops."""
-        return LeasedWork(wake=wake_of(after), until=self._clock.now() + self._lease, left=True)
+        return LeasedWork(wake=wake_of(after), until=now + self._lease, left=True)
 
     def _may(self, item: Communication) -> bool:
         if self.backlog or len(self.calls) >= self._places:

@@ -255,7 +255,11 @@ class Correlator:
         )
         along = SavedWith(actor="head-end", received=(judged,))
         crash_points.reached("callback.before_apply")
-        return self._applier.begin(found.command, event, along)
+        traced = _traced(found, received.operation, status)
+        applied = self._applier.begin(found.command, event, along)
+        if traced.traceparent:
+            applied.add_done_callback(lambda done: traced.end(done.exception()))
+        return applied
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""

@@ -198,14 +198,15 @@ class Submitter:
         request = command.request
         verdict = self._validation.judge(command, facts)
         policy = self._policies[request.kind]
-        made = step(command, verdict, now=self._clock.now(), policy=policy)
+        now = self._clock.now()
+        made = step(command, verdict, now=now, policy=policy)
         accepted = not verdict.violations and not made.command.activity.state.final
         told: dict[str, object] = {"kind": request.kind.value, "requester": request.requester}
         if surveyed.left_out:
             told["at_another_head_end"] = surveyed.left_out
         asked = AuditNote(actor=actor, action="Submitted", subject=command.id, detail=told)
         take = self._at_once.take if at_once else self._at_once.leave
-        taken = take(None, made.command)
+        taken = take(None, made.command, now)
         submission = Submission(
             command=made.command,
             key=request.idempotency_key,

@@ -73,9 +73,7 @@ def connect_workers(
         moved(command)
         say_command_waits(signals, command)
 
-    at_once = AtOnce(
-        clock, holds, places=dispatch.concurrency, lease_s=dispatch.lease_s, poke=runner.poke
-    )
+    at_once = AtOnce(holds, places=dispatch.concurrency, lease_s=dispatch.lease_s, poke=runner.poke)
     validation = Validation(
         store, devices, settings.head_end_kinds, dispatch.switch, dispatch.head_end
     )

@@ -128,7 +128,7 @@ async def waiting(
         data = data_type(store.database)
         registry, monitors = StoreRegistry(store), list[Monitor]()
         holds = SwitchHolds(None, clock)
-        at_once = AtOnce(clock, holds)
+        at_once = AtOnce(holds)
 
         def changed(saved: Command) -> None:
             monitors[0].changed(saved)

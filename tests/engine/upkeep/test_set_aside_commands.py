@@ -246,7 +246,7 @@ async def _begin_sending(stage: Stage, command: Command, communication: Communic
     from adapter.engine.commands.at_once import AtOnce
     from adapter.engine.commands.switch_holds import SwitchHolds
 
-    at_once = AtOnce(stage.clock, SwitchHolds(None, stage.clock))
+    at_once = AtOnce(SwitchHolds(None, stage.clock))
     applier = Applier(stage.store, stage.clock, POLICIES, at_once)
     await applier.apply(command.id, Dispatched(communication=communication))
 
