@@ -209,9 +209,13 @@ class WholeConnection(asyncio.Protocol):
             return None
         if any(name in message.headers for name in _OTHERWISE):
             return None
-        # It is only looked at: no task answers it.
         return web.BaseRequest(
-            message, content, connection, StreamWriter(connection, self._loop), None, self._loop
+            message,
+            content,
+            connection,
+            StreamWriter(connection, self._loop),
+            None,  # type: ignore[arg-type]  # it is only looked at: no task answers it
+            self._loop,
         )
 
     def _look(self) -> None:
