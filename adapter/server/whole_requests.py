@@ -156,7 +156,8 @@ class WholeConnection(asyncio.Protocol):
         self._place.work(False, self._loop.time())
         self._transport.write(answer)
         if self._left is not None:
-            self._left.set_result(None)
+            if not self._left.done():
+                self._left.set_result(None)
         elif self._behind and not self._full:
             self._go_on()
 
@@ -189,6 +190,8 @@ class WholeConnection(asyncio.Protocol):
         connection = Connection(self._server, self._place, self._places)
         transport.set_protocol(connection)
         connection.connection_made(transport)
+        if self._full:
+            connection.pause_writing()
         transport.resume_reading()
         connection.data_received(data)
 

@@ -14,6 +14,7 @@ from adapter.engine.commands.ports import InboxState, Received
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.server.connections import (
+    Connection,
     ConnectionSlot,
     Door,
     MakeProtocol,
@@ -177,6 +178,22 @@ async def test_a_caller_that_takes_no_answers_is_not_read_on() -> None:
         assert await raw.status() == 200
         caller.resume_writing()
         assert await raw.status() == 200
+
+
+async def test_the_web_server_hears_that_a_caller_takes_no_answers() -> None:
+    async with served() as at, connected(at.url) as raw:
+        await raw.send(post("/held"))
+        await at.answers.came.wait()
+        caller = at.answers.held.pop()
+        transport = caller._transport
+        assert transport is not None
+        caller.pause_writing()
+        caller.answered(None)
+        handler = transport.get_protocol()
+        assert isinstance(handler, Connection)
+        assert handler.writing_paused
+        handler.resume_writing()
+        assert await raw.status() == THERE
 
 
 async def test_who_stops_lets_the_request_under_way_end_and_takes_no_other() -> None:
