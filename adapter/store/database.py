@@ -4,7 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,8 +24,9 @@ from adapter.store.readings.file import (
     path_beside,
     prepare,
 )
+from adapter.store.newest_publications import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.threads import Checkpointer, Reader, StoreHealth, Writer
-from adapter.store.transaction import Transaction
+from adapter.store.transaction import Published, Transaction
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Database:
         self._open_now = False
         self.published: Callable[[], None] = lambda: None
         """Called in the event loop when publications were committed: a hint."""
+        self.newest = NewestPublications(most=MOST_PUBLICATIONS if remembering else 0)
         self.openings = 0
         """How often the files were opened: they may be others than before."""
         self.set_aside = SetAside(SqliteFailedRows(self), now)
@@ -70,6 +72,7 @@ class Database:
 
     async def open(self) -> None:
         """Raises StoreFailed: in use, of a newer program, damaged, or unable to keep promises."""
+        self.newest.clear()
         await asyncio.to_thread(self._open)
         self.openings += 1
         self._open_now = True
@@ -96,7 +99,7 @@ class Database:
             self._health,
             head,
             checkpointer=self._checkpointer,
-            published=lambda: self.published(),
+            told=self._told,
         )
         self._measured = Writer(measured, self._health, name="store-measured")
         self._quick = Reader("store-reader", quick, self._health)
@@ -178,6 +181,10 @@ class Database:
             except apsw.Error as error:
                 self._health.fail(error)
         self._connections = []
+
+    def _told(self, publications: Sequence[Published]) -> None:
+        self.newest.put(publications)
+        self.published()
 
     def now(self) -> datetime:
         """The store's clock."""

@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -24,7 +24,7 @@ from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
 from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
-from adapter.store.transaction import Transaction
+from adapter.store.transaction import Mark, Published, Transaction
 
 T = TypeVar("T")
 
@@ -275,8 +275,8 @@ class Writer(_Worker):
     """Owns the only connection of this process that writes a file.
 
     `head` is that of the audit chain, where the file has one. Without a `checkpointer` it copies
-    the log itself, after its answers. `published` is called in the event loop, after the answers
-    of a commit that has publications.
+    the log itself, after its answers. `told` is called in the event loop, after the answers of a
+    commit that has publications, with those that are new.
     """
 
     def __init__(
@@ -287,11 +287,11 @@ class Writer(_Worker):
         *,
         name: str = "store-writer",
         checkpointer: Checkpointer | None = None,
-        published: Callable[[], None] = lambda: None,
+        told: Callable[[Sequence[Published]], None] = lambda told: None,
     ) -> None:
         super().__init__(name, connection, health)
-        self._published = published
-        self._told = False
+        self._tell = told
+        self._told: SimpleQueue[Sequence[Published]] = SimpleQueue()
         self._checkpointer = checkpointer
         self._transaction = Transaction(connection, head)
         self._pages = self._copied = 0
@@ -311,23 +311,22 @@ class Writer(_Worker):
         self._connection.execute("COMMIT")
         self.commits += 1
         self.head = self._transaction.head
-        if self._transaction.published:
-            self._told, self._transaction.published = True, False
+        if published := self._transaction.taken():
+            self._told.put(published)
         reached("store.after_commit")
         return results
 
     def _settle(self, loop: asyncio.AbstractEventLoop, results: list[_Result]) -> None:
         super()._settle(loop, results)
-        if self._told:
-            self._told = False
-            self._published()
+        while not self._told.empty():
+            self._tell(self._told.get())
 
     def _begin(self) -> None:
         begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)
 
     def _run_at_once(self, batch: list[_Job]) -> list[_Result] | None:
         """All jobs, as if none could fail; None, and nothing is done, where one does."""
-        head = self._transaction.head
+        mark = self._transaction.mark()
         self._transaction.careful = False
         self._begin()
         try:
@@ -335,7 +334,7 @@ class Writer(_Worker):
             self._transaction.flush()
             return results
         except Exception as error:
-            self._undo(error, head, "ROLLBACK")
+            self._undo(error, mark, "ROLLBACK")
             return None
 
     def _run_apart(self, batch: list[_Job]) -> list[_Result]:
@@ -345,24 +344,23 @@ class Writer(_Worker):
 
     def _run_job(self, job: _Job) -> _Result:
         """One job inside a savepoint of its own: a bad row cannot hurt the others."""
-        head = self._transaction.head
+        mark = self._transaction.mark()
         self._connection.execute("SAVEPOINT job")
         try:
             result: _Result = (job, job.work(self._transaction), None)
             self._transaction.flush()
         except Exception as error:
-            self._undo(error, head, "ROLLBACK TO job")
+            self._undo(error, mark, "ROLLBACK TO job")
             result = (job, None, error)
         self._connection.execute("RELEASE job")
         return result
 
-    def _undo(self, error: Exception, head: Head, statement: str) -> None:
+    def _undo(self, error: Exception, mark: Mark, statement: str) -> None:
         """Raises the error where it is the storage that has failed."""
         if _is_storage(error):
             raise error
-        self._transaction.forget()
         self._connection.execute(statement)
-        self._transaction.head = head
+        self._transaction.forget(mark)
 
     def _rest(self) -> None:
         if self._health.failed:

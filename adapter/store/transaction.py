@@ -11,6 +11,9 @@ import apsw
 from adapter.store.chain import Head
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
+Mark: TypeAlias = tuple[Head, int]
+Published: TypeAlias = tuple[int, int, bytes]
+"""(number, at, body) of a publication."""
 
 _MOST_AT_ONCE: Final = 32
 """Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
@@ -24,6 +27,8 @@ class Many:
     before: str
     columns: int
     behind: str = ""
+    told: bool = False
+    """What it returns of rows that were appended is kept until the transaction is over."""
 
     def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
         """What it returns of all rows."""
@@ -59,8 +64,10 @@ class Transaction:
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
         self.careful = False
-        self.published = False
-        """Publications were appended: a hint, that is not undone."""
+        self.told: list[tuple[Any, ...]] = []
+        """What was returned of rows that were appended, of statements whose rows are `told`."""
+        self.bodies: dict[str, bytes] = {}
+        """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
 
     @property
@@ -77,8 +84,24 @@ class Transaction:
         """Write what was appended."""
         appended, self._appended = self._appended, defaultdict(list)
         for many, rows in appended.items():
-            many.run(self.immediate, rows)
+            found = many.run(self.immediate, rows)
+            if many.told:
+                self.told += found
 
-    def forget(self) -> None:
-        """What was appended belongs to work that is undone."""
+    def mark(self) -> Mark:
+        """Before work that may be undone."""
+        return self.head, len(self.told)
+
+    def taken(self) -> list[Published]:
+        """The publications that are new: they are committed."""
+        told, self.told = self.told, []
+        bodies, self.bodies = self.bodies, {}
+        return [(seq, at, bodies[id]) for seq, at, id in told]
+
+    def forget(self, mark: Mark) -> None:
+        """The work since then is undone, and what it has appended."""
         self._appended.clear()
+        self.head, told = mark
+        del self.told[told:]
+        kept = {id for _, _, id in self.told}
+        self.bodies = {id: body for id, body in self.bodies.items() if id in kept}

@@ -48,6 +48,7 @@ from adapter.store.chain import Head
 from adapter.store.commands import bulk, claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
 from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
+from adapter.store.compression import PLAIN
 from adapter.store.database import Database
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
@@ -323,10 +324,16 @@ class SqliteStore:
     # ------------------------------------------------------------ events out
 
     async def outbox(self, sink: str, *, limit: int) -> Sequence[PublicationRow]:
+        self.database.check_open()
+        after = self._delivered.get(sink, 0)
+        if after and not self.set_aside.failing(RowKind.PUBLICATION):
+            newest = self.database.newest.behind(after, limit=limit)
+            if newest is not None:
+                return [reading.publication((seq, at, PLAIN, body)) for seq, at, body in newest]
         return await readable(
             self.database,
             RowKind.PUBLICATION,
-            lambda db: reading.outbox(db, sink, self._delivered.get(sink, 0), limit, self._now()),
+            lambda db: reading.outbox(db, sink, after, limit, self._now()),
             reading.publication,
         )
 

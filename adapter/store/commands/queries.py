@@ -294,7 +294,10 @@ WHERE state = 'parked' AND wake IS NOT NULL AND {_NEVER_FAILED} ORDER BY wake LI
 # ---------------------------------------------------------------- events out, audit, messages
 
 INSERT_PUBLICATION: Final = Many(
-    "INSERT INTO publication (id, at, form, body)", 4, " ON CONFLICT (id) DO NOTHING"
+    "INSERT INTO publication (id, at, form, body)",
+    4,
+    " ON CONFLICT (id) DO NOTHING RETURNING seq, at, id",
+    told=True,
 )
 _OF_SINK: Final = free(RowKind.PUBLICATION, f"{as_text('publication.seq')} || '/' || :sink")
 OUTBOX: Final = f"""

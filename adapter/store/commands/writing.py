@@ -394,10 +394,10 @@ def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool
 
 def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) -> None:
     when = micros(at)
-    made = [(item.id, when, *compressed(encode(item))) for item in publications]
-    if made:
-        tx.published = True
-        tx.append(queries.INSERT_PUBLICATION, *made)
+    for item in publications:
+        body = encode(item)
+        tx.bodies.setdefault(item.id, body)
+        tx.append(queries.INSERT_PUBLICATION, (item.id, when, *compressed(body)))
 
 
 def note_all(
