@@ -17,6 +17,7 @@ from adapter.store.chain import Head
 from adapter.store.commands import reading
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
+from adapter.store.newest_publications import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.readings.file import (
     check,
     connect_measured,
@@ -24,7 +25,6 @@ from adapter.store.readings.file import (
     path_beside,
     prepare,
 )
-from adapter.store.newest_publications import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.threads import Checkpointer, Reader, StoreHealth, Writer
 from adapter.store.transaction import Published, Transaction
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
