@@ -1,12 +1,15 @@
 """Messages and publications are stored compressed: their words are in a dictionary beside this.
 
 A store needs the dictionary that its rows were written with: one that has been released is never
-changed, another one gets another number, which is the form of the rows written with it.
+changed, another one gets another number, which is the form of the rows written with it. So is the
+number of a skeleton (skeletons.py).
 """
 
 import zlib
 from importlib import resources
 from typing import Final
+
+from adapter.store import skeletons
 
 PLAIN: Final = 0
 _WITH_DICTIONARY: Final = 1
@@ -31,18 +34,21 @@ def compressed(plain: bytes) -> tuple[int, bytes]:
     return PLAIN, plain
 
 
-def expanded_or_damaged(form: int, stored: bytes) -> bytes:
+def expanded_or_damaged(form: int, stored: bytes, skeleton: bytes | None) -> bytes:
     """What is damaged, as it is stored."""
     try:
-        return expanded(form, stored)
+        return expanded(form, stored, skeleton)
     except zlib.error:
         return stored
 
 
-def expanded(form: int, stored: bytes) -> bytes:
-    """Raises zlib.error where the bytes are damaged, ValueError for a form of a newer program."""
+def expanded(form: int, stored: bytes, skeleton: bytes | None = None) -> bytes:
+    """`skeleton` is the text that has the form's number, where one has. Raises zlib.error where the
+    bytes are damaged, ValueError for a form of a newer program."""
     if form == PLAIN:
         return stored
+    if form >= skeletons.FIRST:
+        return skeletons.whole(skeleton, stored)
     if form != _WITH_DICTIONARY:
         raise ValueError(f"nobody knows a message of form {form}")
     expander = zlib.decompressobj(_WINDOW, zdict=_DICTIONARY)

@@ -15,9 +15,9 @@ from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
 from adapter.store.commands import reading
+from adapter.store.feed_newest import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
-from adapter.store.newest_publications import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.readings.file import (
     check,
     connect_measured,
@@ -25,6 +25,7 @@ from adapter.store.readings.file import (
     path_beside,
     prepare,
 )
+from adapter.store.skeletons import Skeletons
 from adapter.store.threads import Checkpointer, Reader, StoreHealth, Writer
 from adapter.store.transaction import Published, Transaction
 from adapter.store.upkeep.failed_rows import SqliteFailedRows, held
@@ -85,6 +86,7 @@ class Database:
             self._lock.take_file(self._path)
             writer = self._connect()
             head = reading.audit_head(writer)
+            skeletons = Skeletons.of(writer)
             self.set_aside.know(held(writer))
         except (apsw.Error, OSError) as error:
             self._release()
@@ -98,6 +100,7 @@ class Database:
             writer,
             self._health,
             head,
+            skeletons=skeletons,
             checkpointer=self._checkpointer,
             told=self._told,
         )

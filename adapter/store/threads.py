@@ -24,6 +24,7 @@ from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
 from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
+from adapter.store.skeletons import Skeletons
 from adapter.store.transaction import Mark, Published, Transaction
 
 T = TypeVar("T")
@@ -274,9 +275,9 @@ class Checkpointer:
 class Writer(_Worker):
     """Owns the only connection of this process that writes a file.
 
-    `head` is that of the audit chain, where the file has one. Without a `checkpointer` it copies
-    the log itself, after its answers. `told` is called in the event loop, after the answers of a
-    commit that has publications, with those that are new.
+    `head` is that of the audit chain and `skeletons` are those of messages, where the file has
+    them. Without a `checkpointer` it copies the log itself, after its answers. `told` is called in
+    the event loop, after the answers of a commit that has publications, with those that are new.
     """
 
     def __init__(
@@ -285,6 +286,7 @@ class Writer(_Worker):
         health: StoreHealth,
         head: Head | None = None,
         *,
+        skeletons: Skeletons | None = None,
         name: str = "store-writer",
         checkpointer: Checkpointer | None = None,
         told: Callable[[Sequence[Published]], None] = lambda told: None,
@@ -293,7 +295,7 @@ class Writer(_Worker):
         self._tell = told
         self._told: SimpleQueue[Sequence[Published]] = SimpleQueue()
         self._checkpointer = checkpointer
-        self._transaction = Transaction(connection, head)
+        self._transaction = Transaction(connection, head, skeletons)
         self._pages = self._copied = 0
         self.commits = 0
         self.head = self._transaction.head

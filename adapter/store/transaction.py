@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 import apsw
 
 from adapter.store.chain import Head
+from adapter.store.skeletons import Skeletons
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
-Mark: TypeAlias = tuple[Head, int]
+Mark: TypeAlias = tuple[Head, int, int]
 Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
 
@@ -59,10 +60,16 @@ class Transaction:
     runs each operation apart, `careful` not to write such a row.
     """
 
-    def __init__(self, connection: apsw.Connection, head: Head | None = None) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        head: Head | None = None,
+        skeletons: Skeletons | None = None,
+    ) -> None:
         self.immediate = connection
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
+        self.skeletons = skeletons or Skeletons()
         self.careful = False
         self.told: list[tuple[Any, ...]] = []
         """What was returned of rows that were appended, of statements whose rows are `told`."""
@@ -90,7 +97,7 @@ class Transaction:
 
     def mark(self) -> Mark:
         """Before work that may be undone."""
-        return self.head, len(self.told)
+        return self.head, len(self.told), len(self.skeletons)
 
     def taken(self) -> list[Published]:
         """The publications that are new: they are committed."""
@@ -101,7 +108,8 @@ class Transaction:
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
         self._appended.clear()
-        self.head, told = mark
+        self.head, told, skeletons = mark
+        self.skeletons.forget(skeletons)
         del self.told[told:]
         kept = {id for _, _, id in self.told}
         self.bodies = {id: body for id, body in self.bodies.items() if id in kept}

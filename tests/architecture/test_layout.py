@@ -178,7 +178,8 @@ BESIDE: dict[str, set[str]] = {
     "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
         "private_files", "runner", "sortable_ids", "tracing", "watchers"},
     "store": {
-        "chain", "compression", "database", "files", "migrate", "rows", "threads", "transaction",
+        "chain", "compression", "database", "files", "migrate", "rows", "skeletons", "threads",
+        "transaction",
     },
     "web": set(),
     "web/api": {"bulk", "call", "event_types", "examples", "keys", "openapi", "parameters",

@@ -6,12 +6,10 @@ to be read on a machine that has nothing else to do, and no promise.
 """
 
 import asyncio
-import json
 import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final
@@ -29,6 +27,9 @@ from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.reading import audit
+from adapter.store.files import connect_reader
+from adapter.store.rows import micros
 from tests.builders import a_token
 from tests.durability.gateway_process import START_S, TOKEN, free_port, settings_file, until
 from tests.engine.commands.site_by_hand import WAIT_S, by_hand
@@ -164,7 +165,7 @@ class Requests:
 def effects_ms(db: Path, commands: Sequence[str]) -> list[float]:
     """From the arrival of a callback to the entry that says what it moved, in milliseconds."""
     found: list[float] = []
-    with sqlite3.connect(db) as store:
+    with closing(connect_reader(db, None)) as store:
         for command in commands:
             arrived = [
                 at
@@ -174,16 +175,10 @@ def effects_ms(db: Path, commands: Sequence[str]) -> list[float]:
                     (command,),
                 )
             ]
-            entries = store.execute(
-                "SELECT at, note FROM audit WHERE subject = (SELECT number FROM command"
-                " WHERE id = ?) ORDER BY seq",
-                (command,),
-            )
-            told = [(at, json.loads(note)) for at, note in entries]
             moved = [
-                at
-                for at, note in told
-                if (note["action"], note["actor"]) == ("StatusNotified", "head-end")
+                micros(each.at)
+                for each in audit(store, command, after=0, limit=1_000)
+                if (each.note.action, each.note.actor) == ("StatusNotified", "head-end")
             ]
             found += [(b - a) / 1_000 for a, b in zip(arrived, moved, strict=True)]
     return sorted(found)

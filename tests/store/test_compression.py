@@ -51,7 +51,7 @@ def test_what_is_damaged_is_told_or_left_as_it_is() -> None:
     for damaged in (stored[:-1], stored + b"x", b"\xff" + stored[1:]):
         with pytest.raises(zlib.error):
             expanded(form, damaged)
-        assert expanded_or_damaged(form, damaged) == damaged
+        assert expanded_or_damaged(form, damaged, None) == damaged
     with pytest.raises(ValueError, match="form 7"):
         expanded(7, stored)
 
@@ -72,7 +72,7 @@ def test_what_a_forged_row_would_become_is_never_held() -> None:
     try:
         with pytest.raises(zlib.error, match="more than 16777216"):
             expanded(form, forged)
-        assert expanded_or_damaged(form, forged) == forged
+        assert expanded_or_damaged(form, forged, None) == forged
         assert tracemalloc.get_traced_memory()[1] < 64 * MIB
     finally:
         tracemalloc.stop()

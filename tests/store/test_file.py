@@ -157,9 +157,14 @@ _NOTES = tuple(a_note(f"subject-{number}") for number in range(6))
     ("statement", "found"),
     [
         (
-            "UPDATE audit SET note = CAST(replace(note, 'test', 'pest') AS BLOB) WHERE seq = 3",
+            "UPDATE audit SET note = CAST(replace(note, 'test', 'pest') AS BLOB) WHERE seq = 2",
+            "2 was changed",
+        ),
+        (
+            "UPDATE skeleton SET text = CAST(replace(text, 'test', 'pest') AS BLOB)",
             "3 was changed",
         ),
+        ("DELETE FROM skeleton", "3 was changed"),
         ("UPDATE audit SET at = at + 1 WHERE seq = 2", "2 was changed"),
         ("DELETE FROM audit WHERE seq = 4", "4 is missing"),
         ("DELETE FROM audit WHERE seq = 1", "1 is missing"),
@@ -169,7 +174,15 @@ _NOTES = tuple(a_note(f"subject-{number}") for number in range(6))
             "3 was changed",
         ),
     ],
-    ids=["edited", "other time", "gap", "no beginning", "reordered"],
+    ids=[
+        "edited",
+        "skeleton edited",
+        "no skeleton",
+        "other time",
+        "gap",
+        "no beginning",
+        "reordered",
+    ],
 )
 async def test_tampering_with_the_audit_is_found(
     make: MakeStore, path: Path, statement: str, found: str

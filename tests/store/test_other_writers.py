@@ -105,7 +105,8 @@ async def test_another_writer_is_fail_stop(make: MakeStore, path: Path) -> None:
         await store.save([Change(audit=(a_note("one"),))])
         with closing(apsw.Connection(str(path))) as other, other:
             other.execute(
-                "INSERT INTO audit (seq, at, subject, note, digest) VALUES (2, 0, '', x'7b7d', x'')"
+                "INSERT INTO audit (seq, at, subject, form, note, digest)"
+                " VALUES (2, 0, '', 0, x'7b7d', x'')"
             )
         for _ in range(3):
             with pytest.raises(StoreFailed, match=r"must be opened again.*audit\.seq"):

@@ -37,7 +37,7 @@ _TABLES = (
     " 'parked')), NULL, '', '', NULL, 't' || i, i, x'', 0, 0, NULL FROM n",
     _FILL + "INSERT INTO inbox_raw SELECT i, x'' FROM n",
     _FILL + "INSERT INTO publication SELECT i, 'e' || i, i, 0, x'' FROM n",
-    _FILL + "INSERT INTO audit SELECT i, i, i / 5, x'', x'' FROM n",
+    _FILL + "INSERT INTO audit SELECT i, i, i / 5, 0, x'', x'' FROM n",
     _FILL
     + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 0, '', 200, 0, 0, x'' FROM n",
     _FILL + "INSERT INTO debit SELECT i, 'b' || i % 3, i, NULL FROM n",

@@ -20,6 +20,7 @@ from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.compression import compressed
 from adapter.store.rows import as_list, encode, micros, micros_or_none
+from adapter.store.skeletons import IN_XML
 from adapter.store.transaction import Row, Transaction
 
 
@@ -71,7 +72,7 @@ def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Comm
             owner = None
             token = None if tokens[item.communication] == token else token
         digest = hashlib.sha256(item.raw).digest()
-        row = (*first, digest, owner, token, False, *compressed(item.raw))
+        row = (*first, digest, owner, token, False, *_small(tx, item.raw))
         tx.append(queries.INSERT_JUDGED, row)
 
 
@@ -111,8 +112,13 @@ def put_measurements(tx: Transaction, measurements: Iterable[InitialMeasurement]
     tx.append(queries.INSERT_MEASUREMENT, *rows)
 
 
+def _small(tx: Transaction, message: bytes) -> tuple[int, bytes]:
+    """(form, bytes)."""
+    return tx.skeletons.parted(tx.immediate, message, IN_XML) or compressed(message)
+
+
 def log_call(tx: Transaction, call: LoggedCall) -> None:
-    form, body = compressed(call.request + call.reply)
+    form, body = _small(tx, call.request + call.reply)
     row = (
         call.communication,
         micros(call.sent_at),

@@ -188,20 +188,26 @@ RETURNING id"""
 _INBOX_COLUMNS: Final = """
 SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, communication,
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
-       hash, rejected.times, rejected.last_at, form
+       hash, rejected.times, rejected.last_at, form, {skeleton}
 FROM inbox """
-_UNREAD: Final = _INBOX_COLUMNS.format(command="inbox.command", token="inbox.token")
+_UNREAD: Final = _INBOX_COLUMNS.format(
+    command="inbox.command", token="inbox.token", skeleton="NULL"
+)
+"""What is to be judged is stored as it came."""
 _BODY: Final = """
 LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id LEFT JOIN inbox_spool ON inbox_spool.id = inbox.id
 LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
-        command="coalesce(inbox.command, told.command)", token="coalesce(inbox.token, told.token)"
+        command="coalesce(inbox.command, told.command)",
+        token="coalesce(inbox.token, told.token)",
+        skeleton="skeleton.text",
     )
     + _BODY
     + """
 LEFT JOIN communication AS told ON told.id = inbox.communication AND inbox.state = 'applied'
+LEFT JOIN skeleton ON skeleton.number = inbox.form
 """
 )
 _FREE: Final = free(RowKind.MESSAGE, as_text("inbox.id"))
@@ -312,12 +318,13 @@ DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
 ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
-INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, note, digest)", 5)
+INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, note, digest)", 6)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
 _AUDIT: Final = """
 SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
-    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END, note, digest
-FROM audit """
+    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END,
+    form, skeleton.text, note, digest
+FROM audit LEFT JOIN skeleton ON skeleton.number = audit.form """
 AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
 AUDIT_OF_SUBJECT: Final = (
     _AUDIT
@@ -339,15 +346,18 @@ INSERT_MESSAGE: Final = Many(
     "INSERT INTO message (communication, at, took, operation, status, request, form, body)", 8
 )
 MESSAGES: Final = """
-SELECT communication, at, took, operation, status, request, form, body FROM message
+SELECT communication, at, took, operation, status, request, form, text, body
+FROM message LEFT JOIN skeleton ON skeleton.number = form
 WHERE communication IN (SELECT id FROM communication WHERE command = :command)
 UNION ALL
-SELECT communication, at, 0, operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
+SELECT communication, at, 0, operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN skeleton ON skeleton.number = form
 WHERE communication IN (SELECT id FROM communication WHERE command = :command)
 UNION ALL
-SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, coalesce(inbox.raw, inbox_raw.raw)
+SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN skeleton ON skeleton.number = form
      JOIN communication AS by_token ON by_token.token IS NOT NULL AND by_token.token = inbox.token
 WHERE inbox.command = :command AND communication IS NULL
 ORDER BY at, request DESC"""

@@ -282,7 +282,7 @@ def _as_received(raw: bytes, digest: bytes) -> bool:
 
 def inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
     """An empty body may be one that is no longer kept; only who judges it takes it for damage."""
-    raw = expanded_or_damaged(row[15], row[2])
+    raw = expanded_or_damaged(row[15], row[2], row[16])
     return InboxRow(
         id=InboxId(row[0]),
         operation=row[1],
@@ -374,11 +374,11 @@ def audit(
         AuditEntry(
             seq=seq,
             at=moment(at),
-            note=rows.decode_note(rows.whole_note(note, about)),
+            note=rows.decode_note(rows.whole_note(expanded(form, note, skeleton), about)),
             previous=_digest_before(connection, seq).hex(),
             digest=digest.hex(),
         )
-        for seq, at, about, note, digest in list(found)
+        for seq, at, about, form, skeleton, note, digest in list(found)
     ]
 
 
@@ -405,8 +405,9 @@ def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
 
 
 def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, bytes]]:
-    for seq, at, subject, note, digest in walk:
-        yield seq, at, rows.whole_note(note, subject), digest
+    for seq, at, subject, form, skeleton, note, digest in walk:
+        short = expanded_or_damaged(form, note, skeleton)
+        yield seq, at, rows.whole_note(short, subject), digest
 
 
 def ledger(connection: apsw.Connection) -> Ledger:
@@ -447,10 +448,11 @@ def _logged(
     status: int,
     request: int | None,
     form: int,
+    skeleton: bytes | None,
     stored: bytes,
 ) -> Iterator[Logged]:
     """Both messages of a call, `request` bytes and the rest; without it, a callback."""
-    body = expanded_or_damaged(form, stored)
+    body = expanded_or_damaged(form, stored, skeleton)
     told = Logged(
         communication=communication,
         at=moment(at + took),

@@ -29,7 +29,7 @@ from adapter.store import rows
 from adapter.store.chain import follow
 from adapter.store.commands import queries, reading
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
-from adapter.store.compression import compressed
+from adapter.store.compression import PLAIN, compressed
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -43,6 +43,7 @@ from adapter.store.rows import (
     micros,
     micros_or_none,
 )
+from adapter.store.skeletons import IN_JSON
 from adapter.store.transaction import Row, Transaction
 
 Numbers: TypeAlias = Mapping[str, int]
@@ -410,9 +411,10 @@ def note_all(
     for note in notes:
         body = rows.encode_note(note)
         head = follow(head, when, body)
-        stored = rows.short_note(body, note.subject)
+        short = rows.short_note(body, note.subject)
+        form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
         subject = numbers.get(note.subject, note.subject)
-        entries.append((head.seq, when, subject, stored, head.digest))
+        entries.append((head.seq, when, subject, form, stored, head.digest))
     tx.head = head
     tx.append(queries.INSERT_AUDIT, *entries)
 

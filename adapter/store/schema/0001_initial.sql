@@ -148,6 +148,12 @@ CREATE TABLE rejected (
 CREATE INDEX rejected_again ON rejected (remote, cause) WHERE known = 0;
 CREATE INDEX rejected_oldest ON rejected (known, id);
 
+-- What texts of a form have in common; NUL where each has a value of its own (see skeletons.py).
+CREATE TABLE skeleton (
+    number INTEGER PRIMARY KEY,
+    text BLOB NOT NULL
+) STRICT;
+
 -- What the gateway asked and was answered, a row for each call: the first `request` bytes of the
 -- body are what was asked. Callbacks are in the inbox.
 CREATE TABLE message (
@@ -561,11 +567,12 @@ CREATE TABLE arrival_hour (
 
 -- Append-only; digest (SHA-256) covers the entry and the digest before it. A subject that is a
 -- command stands as its number where that was at hand. In a note, which is JSON, ~ at the start of
--- a text stands for the subject.
+-- a text stands for the subject; it is stored in the given form (0: as it is, else a skeleton's).
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     subject ANY NOT NULL,
+    form INTEGER NOT NULL,
     note BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;

@@ -8,7 +8,7 @@ from typing import Final
 from adapter.engine.commands.ports import Change
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.writing import publish
-from adapter.store.newest_publications import NewestPublications
+from adapter.store.feed_newest import NewestPublications
 from adapter.store.transaction import Published, Transaction
 from tests.builders import NOON, HandClock, a_publication, a_submission
 from tests.store.commands.conftest import Subject
