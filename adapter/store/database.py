@@ -185,8 +185,11 @@ class Database:
                 self._health.fail(error)
         self._connections = []
 
-    def _told(self, publications: Sequence[Published]) -> None:
-        self.newest.put(publications)
+    def _told(self, publications: Sequence[Published] | None) -> None:
+        if publications is None:
+            self.newest.clear()
+        else:
+            self.newest.put(publications)
         self.published()
 
     def now(self) -> datetime:

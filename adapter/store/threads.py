@@ -277,7 +277,8 @@ class Writer(_Worker):
 
     `head` is that of the audit chain and `skeletons` are those of messages, where the file has
     them. Without a `checkpointer` it copies the log itself, after its answers. `told` is called in
-    the event loop, after the answers of a commit that has publications, with those that are new.
+    the event loop, after the answers of a commit that has publications, with those that are new,
+    or None where they are not at hand.
     """
 
     def __init__(
@@ -289,11 +290,11 @@ class Writer(_Worker):
         skeletons: Skeletons | None = None,
         name: str = "store-writer",
         checkpointer: Checkpointer | None = None,
-        told: Callable[[Sequence[Published]], None] = lambda told: None,
+        told: Callable[[Sequence[Published] | None], None] = lambda told: None,
     ) -> None:
         super().__init__(name, connection, health)
         self._tell = told
-        self._told: SimpleQueue[Sequence[Published]] = SimpleQueue()
+        self._told: SimpleQueue[Sequence[Published] | None] = SimpleQueue()
         self._checkpointer = checkpointer
         self._transaction = Transaction(connection, head, skeletons)
         self._pages = self._copied = 0
@@ -309,11 +310,13 @@ class Writer(_Worker):
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
         results = self._run_at_once(batch) or self._run_apart(batch)
+        self._transaction.finish()
         reached("store.before_commit")
         self._connection.execute("COMMIT")
         self.commits += 1
         self.head = self._transaction.head
-        if published := self._transaction.taken():
+        published = self._transaction.taken()
+        if published != []:
             self._told.put(published)
         reached("store.after_commit")
         return results

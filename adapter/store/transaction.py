@@ -12,7 +12,7 @@ from adapter.store.chain import Head
 from adapter.store.skeletons import Skeletons
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
-Mark: TypeAlias = tuple[Head, int, int]
+Mark: TypeAlias = tuple[Head, int, int, dict[tuple[str, str], int]]
 Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
 
@@ -29,7 +29,7 @@ class Many:
     columns: int
     behind: str = ""
     told: bool = False
-    """What it returns of rows that were appended is kept until the transaction is over."""
+    """Its rows are publications, which are told when the transaction is over."""
 
     def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
         """What it returns of all rows."""
@@ -52,6 +52,13 @@ def _sql(many: Many, rows: int) -> str:
     return f"{many.before} VALUES {', '.join([row] * rows)}{many.behind}"
 
 
+_COUNT: Final = Many(
+    "INSERT INTO tally (what, key, rows)",
+    3,
+    " ON CONFLICT (what, key) DO UPDATE SET rows = rows + excluded.rows",
+)
+
+
 class Transaction:
     """What an operation of the writing thread works on; `head` is the audit chain's last entry.
 
@@ -71,11 +78,14 @@ class Transaction:
         self.head = head or Head()
         self.skeletons = skeletons or Skeletons()
         self.careful = False
-        self.told: list[tuple[Any, ...]] = []
-        """What was returned of rows that were appended, of statements whose rows are `told`."""
+        self.numbers: dict[str, int] = {}
+        """Of commands, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
+        self._counts: dict[tuple[str, str], int] = {}
+        self._told: list[tuple[int, Row]] = []
+        self._told_all = True
 
     @property
     def connection(self) -> apsw.Connection:
@@ -91,25 +101,57 @@ class Transaction:
         """Write what was appended."""
         appended, self._appended = self._appended, defaultdict(list)
         for many, rows in appended.items():
-            found = many.run(self.immediate, rows)
             if many.told:
-                self.told += found
+                self._tell(many, rows)
+            else:
+                many.run(self.immediate, rows)
+
+    def _tell(self, many: Many, rows: list[Row]) -> None:
+        """Their numbers follow each other, unless one was there already. Cheaper than RETURNING."""
+        before = self.immediate.total_changes()
+        many.run(self.immediate, rows)
+        made = self.immediate.total_changes() - before
+        self.count("publication", "", made)
+        last = self.immediate.last_insert_rowid()
+        if made == len(rows):
+            self._told += zip(range(last - made + 1, last + 1), rows, strict=True)
+        else:
+            self._told_all = False
+
+    def count(self, what: str, key: str, more: int = 1) -> None:
+        """For the tally: there are so many rows more of this kind."""
+        self._counts[what, key] = self._counts.get((what, key), 0) + more
+
+    def moved(self, what: str, before: str | None, after: str | None) -> None:
+        """For the tally: a row that was counted under one key now is under another, or none."""
+        if before != after:
+            if before is not None:
+                self.count(what, before, -1)
+            if after is not None:
+                self.count(what, after)
+
+    def finish(self) -> None:
+        """Before the commit: all that was counted is added to the tally."""
+        counts, self._counts = self._counts, {}
+        rows: list[Row] = [(what, key, more) for (what, key), more in counts.items() if more]
+        _COUNT.run(self.immediate, rows)
 
     def mark(self) -> Mark:
         """Before work that may be undone."""
-        return self.head, len(self.told), len(self.skeletons)
+        return self.head, len(self._told), len(self.skeletons), self._counts.copy()
 
-    def taken(self) -> list[Published]:
-        """The publications that are new: they are committed."""
-        told, self.told = self.told, []
+    def taken(self) -> list[Published] | None:
+        """The publications that are new: they are committed. None: who wants them has to look."""
+        told, self._told = self._told, []
         bodies, self.bodies = self.bodies, {}
-        return [(seq, at, bodies[id]) for seq, at, id in told]
+        whole, self._told_all = self._told_all, True
+        return [(seq, at, bodies[id]) for seq, (id, at, *_) in told] if whole else None
 
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
         self._appended.clear()
-        self.head, told, skeletons = mark
+        self.head, told, skeletons, self._counts = mark
         self.skeletons.forget(skeletons)
-        del self.told[told:]
-        kept = {id for _, _, id in self.told}
+        del self._told[told:]
+        kept = {row[0] for _, row in self._told}
         self.bodies = {id: body for id, body in self.bodies.items() if id in kept}

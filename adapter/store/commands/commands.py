@@ -228,7 +228,7 @@ class SqliteStore:
         self, received: Received, token: RequestToken, reason: str, wake: datetime
     ) -> bool:
         return await self.database.write(
-            lambda tx: intake.put_parked(tx.connection, received, token, reason, wake)
+            lambda tx: intake.put_parked(tx, received, token, reason, wake)
         )
 
     async def bound_quarantine(self, most_bytes: int) -> int:

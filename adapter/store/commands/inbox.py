@@ -7,6 +7,7 @@ from datetime import datetime
 import apsw
 
 from adapter.commands.activity import Command
+from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import (
     Disposition,
     InboxState,
@@ -24,14 +25,14 @@ from adapter.store.skeletons import IN_XML
 from adapter.store.transaction import Row, Transaction
 
 
-def put_received(
-    connection: apsw.Connection, item: Received, state: InboxState, reason: str
-) -> InboxId:
+def put_received(tx: Transaction, item: Received, state: InboxState, reason: str) -> InboxId:
     """The number of the new row. Its bytes stand apart, in the spool or in a table of their own."""
     digest = item.spool.digest if item.spool else hashlib.sha256(item.raw).digest()
     refused = item.rejection is not None
     row = (*_first_columns(item, state, reason), digest, refused)
+    connection = tx.connection
     inbox = InboxId(connection.execute(queries.INSERT_INBOX, row).get)
+    _count(tx, item, state, refused=refused)
     if item.spool is not None:
         connection.execute(queries.INSERT_SPOOLED, (inbox, item.spool.file, item.spool.size))
     connection.execute(queries.INSERT_RAW, (inbox, item.raw))
@@ -39,7 +40,7 @@ def put_received(
 
 
 def put_parked(
-    connection: apsw.Connection, item: Received, token: RequestToken, reason: str, wake: datetime
+    tx: Transaction, item: Received, token: RequestToken, reason: str, wake: datetime
 ) -> bool:
     """False where the token is known: nothing was put then."""
     row = {
@@ -53,9 +54,10 @@ def put_parked(
         "token": token,
         "wake": micros(wake),
     }
-    inbox = connection.execute(queries.INSERT_PARKED, row).get
+    inbox = tx.connection.execute(queries.INSERT_PARKED, row).get
     if inbox is not None:
-        connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+        tx.connection.execute(queries.INSERT_RAW, (inbox, item.raw))
+        _count(tx, item, InboxState.PARKED)
     return inbox is not None
 
 
@@ -74,6 +76,20 @@ def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Comm
         digest = hashlib.sha256(item.raw).digest()
         row = (*first, digest, owner, token, False, *_small(tx, item.raw))
         tx.append(queries.INSERT_JUDGED, row)
+        _count(tx, item, each.state)
+
+
+def _count(tx: Transaction, item: Received, state: InboxState, *, refused: bool = False) -> None:
+    """A new row, by its state and, of a callback, by how it was matched: as the table has it."""
+    tx.count("inbox", state)
+    if item.operation != STATUS_CHANGED or state is InboxState.NEW or refused:
+        return
+    if item.communication is not None:
+        tx.count("callback", "addressed")
+    elif state in (InboxState.APPLIED, InboxState.IGNORED):
+        tx.count("callback", "by_token")
+    else:
+        tx.count("callback", "unmatched")
 
 
 def _first_columns(item: Received, state: InboxState, reason: str) -> Row:

@@ -40,7 +40,7 @@ def receive(tx: Transaction, batch: Sequence[Received], now: datetime) -> list[I
         if known is not None:
             ids.append(known)
             continue
-        inbox = put_received(tx.connection, item, item.state, item.reason)
+        inbox = put_received(tx, item, item.state, item.reason)
         if item.rejection is not None:
             _reject(tx, inbox, item, item.rejection)
         refused = refusal_of(InboxId(inbox), item)

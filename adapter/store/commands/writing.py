@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 import apsw
 from msgspec import Struct
@@ -46,8 +46,13 @@ from adapter.store.rows import (
 from adapter.store.skeletons import IN_JSON
 from adapter.store.transaction import Row, Transaction
 
-Numbers: TypeAlias = Mapping[str, int]
-_NO_NUMBERS: Final[Numbers] = MappingProxyType({})
+_MOST_NUMBERS: Final = 10_000
+"""Of commands, at hand: some two megabytes. The subject of a note is shorter so."""
+
+
+class MovedOn(Exception):
+    """A command that was going to be saved with others is no longer as it was."""
+
 
 # ---------------------------------------------------------------- submit
 
@@ -73,18 +78,20 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
+    tx.count("command", command.activity.state)
+    _know_number(tx, command.id, number)
     request = encode_request(command.request)
     tx.append(queries.INSERT_ASKED, (number, item.content, request, encode(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
-        _put_communication(tx, command, position, communication, _due(item, communication))
+        _put_communication(tx, command, position, None, communication, _due(item, communication))
     unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
         _take_lanes(tx.immediate, item.lanes, command.id, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
-    note_all(tx, item.audit, at, {command.id: number})
+    note_all(tx, item.audit, at)
     return Accepted(id=command.id)
 
 
@@ -123,13 +130,9 @@ def save(
     """`stored` has commands as they were stored with the version that is saved, where that is at
     hand; the others are read. What only the version guards is saved first, together."""
     together = {} if tx.careful else _plain(batch, stored)
-    done = _save_together(tx, list(together.values()), at)
+    _save_together(tx, list(together.values()), at)
     return [
-        _save(tx, change, stored, at)
-        if place not in together
-        else Saved.SAVED
-        if together[place].after.id in done
-        else Saved.MOVED
+        Saved.SAVED if place in together else _save(tx, change, stored, at)
         for place, change in enumerate(batch)
     ]
 
@@ -168,18 +171,37 @@ def _gives_up_token(before: Command, after: Command) -> bool:
     )
 
 
-def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> Numbers:
-    """The ids of those that had not moved on: all that goes with them is written."""
+def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> None:
+    """With all that goes with them. Raises MovedOn where one of them has: which, the careful way
+    tells."""
+    if not moving:
+        return
     rows = [_command_row(each.change, each.after) for each in moving]
-    done: Numbers = dict(queries.UPDATE_COMMANDS.run(tx.immediate, rows))
-    saved = [each for each in moving if each.after.id in done]
-    _release(tx.immediate, [each.after.id for each in saved if each.change.release], at)
+    before = tx.immediate.total_changes()
+    queries.UPDATE_COMMANDS.run(tx.immediate, rows)
+    if tx.immediate.total_changes() - before != len(rows):
+        raise MovedOn
+    ids = [each.after.id for each in moving]
+    _know_numbers(tx, ids)
+    _release(tx.immediate, [each.after.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
-    for each in saved:
+    for each in moving:
         learned += _put_command(tx, each, at)
-        _put_along(tx, each.change, at, done)
+        _put_along(tx, each.change, at)
     unpark(tx.immediate, learned)
-    return done
+
+
+def _know_numbers(tx: Transaction, commands: Sequence[CommandId]) -> None:
+    unknown = [command for command in commands if command not in tx.numbers]
+    if unknown:
+        for command, number in tx.immediate.execute(queries.NUMBERS, (as_list(unknown),)):
+            _know_number(tx, command, number)
+
+
+def _know_number(tx: Transaction, command: CommandId, number: int) -> None:
+    tx.numbers[command] = number
+    if len(tx.numbers) > _MOST_NUMBERS:
+        del tx.numbers[next(iter(tx.numbers))]
 
 
 def _save(
@@ -204,12 +226,12 @@ def _save(
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(tx.connection, change.debit, at):
         return Saved.OVER_BUDGET
-    numbers: Numbers = _NO_NUMBERS
     if moving is not None:
         id = moving.after.id
-        numbers = dict(queries.UPDATE_COMMANDS.run(db, [_command_row(change, moving.after)]))
-        if not numbers:
+        found = queries.UPDATE_COMMAND.run(db, [_command_row(change, moving.after)])
+        if not found:
             return Saved.MOVED
+        _know_number(tx, id, found[0][0])
         if change.release:
             _release(db, [id], at)
             held = {}
@@ -223,7 +245,7 @@ def _save(
         put_install(db, install, install.version + 1)
     if change.inbox:
         dispose(tx.connection, change.inbox)
-    _put_along(tx, change, at, numbers)
+    _put_along(tx, change, at)
     return Saved.SAVED
 
 
@@ -243,6 +265,7 @@ def _command_row(change: Change, command: Command) -> Row:
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
     """What is the command's beside its row. The tokens that are new."""
     change, before, command = moving.change, moving.before, moving.after
+    tx.moved("command", before.activity.state, command.activity.state)
     learned = _put_communications(tx, moving)
     if before.activity.completions != command.activity.completions:
         _put_completions(tx, command)
@@ -253,14 +276,14 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     return learned
 
 
-def _put_along(tx: Transaction, change: Change, at: datetime, numbers: Numbers) -> None:
+def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
     if change.measurements:
         put_measurements(tx, change.measurements)
     if change.received:
         put_judged(tx, change.received, change.command)
     if change.publications:
         publish(tx, change.publications, at)
-    note_all(tx, change.audit, at, numbers)
+    note_all(tx, change.audit, at)
 
 
 def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
@@ -273,7 +296,7 @@ def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
         if was is communication or was == communication:
             continue
         due = _due(moving.change, communication)
-        _put_communication(tx, moving.after, position, communication, due, new=was is None)
+        _put_communication(tx, moving.after, position, was, communication, due)
         if communication.token is not None and (was is None or was.token != communication.token):
             learned.append(communication.token)
     return learned
@@ -289,11 +312,11 @@ def _put_communication(
     tx: Transaction,
     command: Command,
     position: int,
+    was: Communication | None,
     communication: Communication,
     due: int | None,
-    *,
-    new: bool = True,
 ) -> None:
+    tx.moved("send", _sent(was), _sent(communication))
     row = (
         communication.id,
         command.id,
@@ -309,9 +332,14 @@ def _put_communication(
         encode_body(communication),
     )
     tx.append(queries.PUT_COMMUNICATION, row)
-    endpoints = encode_endpoints(communication) if new else None
+    endpoints = encode_endpoints(communication) if was is None else None
     if endpoints is not None:
         tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
+
+
+def _sent(communication: Communication | None) -> str | None:
+    """Under which state it is counted among those that were sent."""
+    return communication.state if communication and communication.sent_at is not None else None
 
 
 def _token_taken(tx: Transaction, moving: _Moving) -> bool:
@@ -401,10 +429,7 @@ def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) 
         tx.append(queries.INSERT_PUBLICATION, (item.id, when, *compressed(body)))
 
 
-def note_all(
-    tx: Transaction, notes: Iterable[AuditNote], at: datetime, numbers: Numbers = _NO_NUMBERS
-) -> None:
-    """`numbers` are those of subjects that are commands, as far as they are at hand."""
+def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
     when = micros(at)
     entries: list[Row] = []
     head = tx.head
@@ -413,7 +438,7 @@ def note_all(
         head = follow(head, when, body)
         short = rows.short_note(body, note.subject)
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
-        subject = numbers.get(note.subject, note.subject)
+        subject = tx.numbers.get(note.subject, note.subject)
         entries.append((head.seq, when, subject, form, stored, head.digest))
     tx.head = head
     tx.append(queries.INSERT_AUDIT, *entries)

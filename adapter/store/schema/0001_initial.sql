@@ -615,42 +615,17 @@ CREATE TABLE todo_claim (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- How many rows are in each state, for the ledger: kept by every statement that writes them.
+-- How many rows are in each state, for the ledger.
 -- command, inbox, completion: by state; send: communications that were sent, by state; callback: by
 -- how it was matched; publication: all.
+-- What comes with every command (its row, communications, messages, publications) is counted by the
+-- program, once a transaction (see transaction.py), all else by every statement that writes it.
 CREATE TABLE tally (
     what TEXT NOT NULL,
     key TEXT NOT NULL,
     rows INTEGER NOT NULL,
     PRIMARY KEY (what, key)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER command_new AFTER INSERT ON command BEGIN
-    INSERT INTO tally VALUES ('command', NEW.state, 1)
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
-CREATE TRIGGER command_moved AFTER UPDATE OF state ON command WHEN OLD.state <> NEW.state BEGIN
-    UPDATE tally SET rows = rows - 1 WHERE what = 'command' AND key = OLD.state;
-    INSERT INTO tally VALUES ('command', NEW.state, 1)
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
-CREATE TRIGGER command_gone AFTER DELETE ON command BEGIN
-    UPDATE tally SET rows = rows - 1 WHERE what = 'command' AND key = OLD.state;
-END;
-
-CREATE TRIGGER send_new AFTER INSERT ON communication WHEN NEW.sent BEGIN
-    INSERT INTO tally VALUES ('send', NEW.state, 1)
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
-CREATE TRIGGER send_moved AFTER UPDATE OF state, sent ON communication
-WHEN OLD.state <> NEW.state OR OLD.sent <> NEW.sent BEGIN
-    UPDATE tally SET rows = rows - 1 WHERE what = 'send' AND key = OLD.state AND OLD.sent;
-    INSERT INTO tally SELECT 'send', NEW.state, 1 WHERE NEW.sent
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
-CREATE TRIGGER send_gone AFTER DELETE ON communication WHEN OLD.sent BEGIN
-    UPDATE tally SET rows = rows - 1 WHERE what = 'send' AND key = OLD.state;
-END;
 
 CREATE TRIGGER completion_new AFTER INSERT ON completion BEGIN
     INSERT INTO tally VALUES ('completion', NEW.kind || ':' || NEW.state, 1)
@@ -668,31 +643,27 @@ CREATE TRIGGER completion_gone AFTER DELETE ON completion BEGIN
     WHERE what = 'completion' AND key = OLD.kind || ':' || OLD.state;
 END;
 
-CREATE TRIGGER inbox_new AFTER INSERT ON inbox BEGIN
-    INSERT INTO tally VALUES ('inbox', NEW.state, 1)
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-    INSERT INTO tally SELECT 'callback', NEW.matched, 1 WHERE NEW.matched IS NOT NULL
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
+-- The row may be of the same transaction, and not counted yet.
 CREATE TRIGGER inbox_moved AFTER UPDATE OF state ON inbox WHEN OLD.state <> NEW.state BEGIN
-    UPDATE tally SET rows = rows - 1
-    WHERE (what, key) IN (VALUES ('inbox', OLD.state), ('callback', OLD.matched));
+    INSERT INTO tally VALUES ('inbox', OLD.state, -1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows - 1;
+    INSERT INTO tally SELECT 'callback', OLD.matched, -1 WHERE OLD.matched IS NOT NULL
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows - 1;
     INSERT INTO tally VALUES ('inbox', NEW.state, 1)
     ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
     INSERT INTO tally SELECT 'callback', NEW.matched, 1 WHERE NEW.matched IS NOT NULL
     ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
 END;
 CREATE TRIGGER inbox_gone AFTER DELETE ON inbox BEGIN
-    UPDATE tally SET rows = rows - 1
-    WHERE (what, key) IN (VALUES ('inbox', OLD.state), ('callback', OLD.matched));
+    INSERT INTO tally VALUES ('inbox', OLD.state, -1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows - 1;
+    INSERT INTO tally SELECT 'callback', OLD.matched, -1 WHERE OLD.matched IS NOT NULL
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows - 1;
 END;
 
-CREATE TRIGGER publication_new AFTER INSERT ON publication BEGIN
-    INSERT INTO tally VALUES ('publication', '', 1)
-    ON CONFLICT (what, key) DO UPDATE SET rows = rows + 1;
-END;
 CREATE TRIGGER publication_gone AFTER DELETE ON publication BEGIN
-    UPDATE tally SET rows = rows - 1 WHERE what = 'publication';
+    INSERT INTO tally VALUES ('publication', '', -1)
+    ON CONFLICT (what, key) DO UPDATE SET rows = rows - 1;
 END;
 
 -- what the wall clock should show at the least, noted again and again; one row

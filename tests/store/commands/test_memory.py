@@ -26,7 +26,7 @@ async def test_a_command_that_moved_behind_what_is_at_hand_is_not_saved_and_is_r
     await store.open()
     await store.submit([a_submission(1)])
     (mine,) = (await store.load([a_command_id(1)])).values()
-    behind = "UPDATE command SET version = version + 1, state = 'discarded' WHERE id = ?"
+    behind = "UPDATE command SET version = version + 1, wake = 0 WHERE id = ?"
     await store.database.write(lambda tx: tx.connection.execute(behind, (mine.id,)))
     moved = replace(mine, activity=replace(mine.activity, state=State.COMPLETED))
     change = Change(command=moved, audit=(a_note(),))
