@@ -15,7 +15,7 @@ from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_as
 
 INSERT_COMMAND: Final = """
 INSERT INTO command (id, key, kind, state, wake, version, activity)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number"""
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
 INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
@@ -24,11 +24,12 @@ _CONTENT: Final = (
 )
 COMMAND_OF_KEY: Final = _CONTENT + "key IS NOT NULL AND key = ?"
 CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
-# (id, version, state, wake, version after, activity); those that had another version are left out.
+# (id, version, state, wake, version after, activity or NULL where it stays as it is); those that
+# had another version are left out.
 _GIVEN: Final = "WITH given (id, version, state, wake, version_after, activity) AS ("
 _UPDATE: Final = """)
 UPDATE command SET state = given.state, wake = given.wake, version = version_after,
-    activity = given.activity
+    activity = coalesce(given.activity, command.activity)
 FROM given WHERE command.id = given.id AND command.version = given.version"""
 UPDATE_COMMANDS: Final = Many(_GIVEN, 6, _UPDATE)
 # What an update returns takes as long as the update: where all go through, nobody needs it.

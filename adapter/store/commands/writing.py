@@ -72,9 +72,10 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         command.version,
         encode_activity(command.activity),
     )
-    number = tx.immediate.execute(queries.INSERT_COMMAND, row).get
-    if number is None:
+    tx.immediate.execute(queries.INSERT_COMMAND, row)
+    if not tx.immediate.changes():
         return _known(tx.connection, item)
+    number = tx.immediate.last_insert_rowid()
     if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
@@ -140,6 +141,7 @@ def save(
 class _Moving(Struct, frozen=True, gc=False):
     """A change of a command, and the command as it is stored."""
 
+    id: CommandId
     change: Change
     before: Command
     after: Command
@@ -151,14 +153,14 @@ def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict
     seen: set[CommandId] = set()
     for place, change in enumerate(batch):
         after = change.command
-        if after is None or after.id in seen:
+        if after is None or (id := after.activity.id) in seen:
             continue
-        seen.add(after.id)
-        before = stored.get(after.id)
+        seen.add(id)
+        before = stored.get(id)
         if before is None or before.version != after.version or _gives_up_token(before, after):
             continue
         if not (change.acquire or change.installs or change.debit or change.inbox):
-            found[place] = _Moving(change, before, after)
+            found[place] = _Moving(id, change, before, after)
     return found
 
 
@@ -176,14 +178,13 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     tells."""
     if not moving:
         return
-    rows = [_command_row(each.change, each.after) for each in moving]
+    rows = [_command_row(each) for each in moving]
     before = tx.immediate.total_changes()
     queries.UPDATE_COMMANDS.run(tx.immediate, rows)
     if tx.immediate.total_changes() - before != len(rows):
         raise MovedOn
-    ids = [each.after.id for each in moving]
-    _know_numbers(tx, ids)
-    _release(tx.immediate, [each.after.id for each in moving if each.change.release], at)
+    _know_numbers(tx, [each.id for each in moving])
+    _release(tx.immediate, [each.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
     for each in moving:
         learned += _put_command(tx, each, at)
@@ -214,21 +215,21 @@ def _save(
         before = stored.get(command.id) or reading.load(tx.connection, [command.id]).get(command.id)
         if before is None or before.version != command.version:
             return Saved.MOVED
-        moving = _Moving(change, before, command)
+        moving = _Moving(command.id, change, before, command)
     if not all(install_unmoved(db, install) for install in change.installs):
         return Saved.MOVED
     held: dict[str, CommandId] = {}
     if moving is not None:
         held = _holders(db, change.acquire)
-        if set(held.values()) - {moving.after.id}:
+        if set(held.values()) - {moving.id}:
             return Saved.LANE_TAKEN
         if _token_taken(tx, moving):
             return Saved.TOKEN_TAKEN
     if change.debit is not None and not _affordable(tx.connection, change.debit, at):
         return Saved.OVER_BUDGET
     if moving is not None:
-        id = moving.after.id
-        found = queries.UPDATE_COMMAND.run(db, [_command_row(change, moving.after)])
+        id = moving.id
+        found = queries.UPDATE_COMMAND.run(db, [_command_row(moving)])
         if not found:
             return Saved.MOVED
         _know_number(tx, id, found[0][0])
@@ -249,17 +250,12 @@ def _save(
     return Saved.SAVED
 
 
-def _command_row(change: Change, command: Command) -> Row:
-    activity = command.activity
-    wake = micros_or_none(change.wake)
-    return (
-        command.id,
-        command.version,
-        activity.state,
-        wake,
-        command.version + 1,
-        encode_activity(activity),
-    )
+def _command_row(moving: _Moving) -> Row:
+    activity, version = moving.after.activity, moving.after.version
+    wake = micros_or_none(moving.change.wake)
+    moved = activity is not moving.before.activity  # most saves are of a communication alone
+    body = encode_activity(activity) if moved else None
+    return moving.id, version, activity.state, wake, version + 1, body
 
 
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
@@ -270,7 +266,7 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     if before.activity.completions != command.activity.completions:
         _put_completions(tx, command)
     if change.outcomes:
-        _put_outcomes(tx, command.id, change.outcomes)
+        _put_outcomes(tx, moving.id, change.outcomes)
     if command.request.order is not None:
         _tell_order(tx.immediate, command.request.order, command, before, at)
     return learned
