@@ -158,7 +158,7 @@ def short_note(note: bytes, subject: str) -> bytes:
     if b'"~' in note:
         return note
     text = encode(subject)
-    detail = note[: -len(_SUBJECT % text)] + b"}"
+    detail = note[: -_SUBJECT_BYTES - len(text)] + b"}"
     return detail.replace(text[:-1], b'"~') if subject else detail
 
 
@@ -172,6 +172,7 @@ def whole_note(stored: bytes, subject: str) -> bytes:
 
 
 _SUBJECT: Final = b',"subject":%b}'
+_SUBJECT_BYTES: Final = len(_SUBJECT % b"")
 
 
 def encode_install(install: InstallEvent, version: int) -> bytes:
