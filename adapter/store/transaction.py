@@ -84,7 +84,8 @@ class Transaction:
         """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
         self._counts: dict[tuple[str, str], int] = {}
-        self._told: list[tuple[int, Row]] = []
+        # (number, row); a publication's row begins with its id and its time
+        self._told: list[tuple[int, tuple[Any, ...]]] = []
         self._told_all = True
 
     @property
