@@ -5,10 +5,10 @@ import time
 
 import click
 
-from adapter.cli.client import Unreachable
 from adapter.cli.output import full_screen, print_text
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import SECONDS
+from adapter.client.errors import Unreachable
 
 
 @click.command()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-from adapter.cli.client import ApiProblem, Client, fields, items
+from adapter.cli.client import Client, fields, items
+from adapter.client.errors import ApiProblem
 from adapter.commands.activity import State
 from adapter.service.metric_table import PREFIX
 

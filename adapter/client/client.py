@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self, TypeVar
 
@@ -113,16 +114,30 @@ class GatewayClient:
         state: State | None = None,
         device: str | None = None,
         open: bool | None = None,
+        since: datetime | None = None,
+        updated: datetime | None = None,
+        requester: str | None = None,
+        reference: str | None = None,
     ) -> AsyncIterator[CommandOut]:
-        """Newest first, page by page, as far as it is read."""
-        query = {"kind": kind, "state": state, "device": device, "open": open}
+        """Newest first, page by page, as far as it is read. `since` is when it was made, `updated`
+        when it last changed: then or later."""
+        query = {
+            "kind": kind,
+            "state": state,
+            "device": device,
+            "open": open,
+            "since": since,
+            "updated": updated,
+            "requester": requester,
+            "reference": reference,
+        }
         return self._pages(CommandPage, "/commands", query)
 
     async def cancel_command(self, command: str, *, reason: str = "") -> CommandOut:
         body = ReasonIn(reason=reason)
         return await self._calls.post(CommandOut, f"/commands/{segment(command)}/cancel", body)
 
-    async def command_outcomes(self, command: str) -> Outcomes:
+    async def get_command_outcomes(self, command: str) -> Outcomes:
         return await self._calls.get(Outcomes, f"/commands/{segment(command)}/outcomes")
 
     async def submit_bulk(self, header: BulkIn, rows: Iterable[Mapping[str, object]]) -> BulkOut:
@@ -166,9 +181,22 @@ class GatewayClient:
         state: str | None = None,
         service_point: str | None = None,
         open: bool | None = None,
+        since: datetime | None = None,
+        updated: datetime | None = None,
+        requester: str | None = None,
+        reference: str | None = None,
     ) -> AsyncIterator[OrderOut]:
-        """Newest first, page by page, as far as it is read."""
-        query = {"kind": kind, "state": state, "service_point": service_point, "open": open}
+        """As `list_commands`."""
+        query = {
+            "kind": kind,
+            "state": state,
+            "service_point": service_point,
+            "open": open,
+            "since": since,
+            "updated": updated,
+            "requester": requester,
+            "reference": reference,
+        }
         return self._pages(OrderPage, "/orders", query)
 
     async def cancel_order(

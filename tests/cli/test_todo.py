@@ -297,7 +297,7 @@ def test_a_file_of_keys_that_cannot_be_used_is_told_as_it_says(
     good = file.read_text(encoding="utf-8")
     file.write_text(f"{good}eve king {'0' * 40}\n", encoding="utf-8")
     until(lambda: bool(entries(openway, TodoSubject.KEY_FILE)))
-    typed(openway, the(openway, TodoSubject.KEY_FILE, "must be roles"), 0)
+    typed(openway, the(openway, TodoSubject.KEY_FILE, "must be roles"), ways.SEE_KEYS)
     file.write_text(good, encoding="utf-8")
     until(lambda: entries(openway, TodoSubject.KEY_FILE) == [])
 

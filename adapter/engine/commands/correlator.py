@@ -34,8 +34,8 @@ from adapter.engine.commands.ports import (
     Received,
     Store,
 )
+from adapter.engine.commands.spans import callback_span
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
-from adapter.engine.tracing import SpanName, TraceSpan, span
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signals, say_quarantined
 from adapter.errors import Conflict, StoreFailed, WireError
@@ -60,8 +60,6 @@ PAYLOADS = frozenset(
 ROWS_AT_ONCE = 32
 """Few: in a flood, messages that wait to be stored and answered go before those to be understood.
 """
-
-
 _READ_IN_ONE_GO: Final = 8
 _LOOKS: Final = 64
 """Into so many parts is the bound on what is parked divided: one may come between two looks."""
@@ -90,8 +88,6 @@ Taken: TypeAlias = Callable[[BaseException | None], None]
 """Told when a message is stored; with the error where it is not."""
 
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
-
-
 _Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
 """One whose address or token nobody knows yet."""
 
@@ -255,7 +251,7 @@ class Correlator:
         )
         along = SavedWith(actor="head-end", received=(judged,))
         crash_points.reached("callback.before_apply")
-        traced = _traced(found, received.operation, status)
+        traced = callback_span(found, received.operation, status)
         applied = self._applier.begin(found.command, event, along)
         if traced.traceparent:
             applied.add_done_callback(lambda done: traced.end(done.exception()))
@@ -492,7 +488,7 @@ class Correlator:
             token=status.token,
         )
         try:
-            with _traced(found, row.operation, status):
+            with callback_span(found, row.operation, status):
                 await self._applier.apply(
                     found.command, event, SavedWith(actor="head-end", inbox=(done,))
                 )
@@ -579,18 +575,6 @@ class Correlator:
             log.warning("message_quarantined", extra=words)
             say_quarantined(self._signals, row.operation, reason, row.remote)
         await self._store.save([Change(inbox=(done,), audit=audit)])
-
-
-def _traced(found: Found, operation: str, status: RequestStatus) -> TraceSpan:
-    """A callback is a part of what sent its communication, however long ago."""
-    return span(
-        SpanName.CALLBACK,
-        found.communication.trace,
-        command=found.command,
-        communication=found.communication.id,
-        operation=operation,
-        outcome=status.state,
-    )
 
 
 def _not_plain(address: CommunicationId, error: BaseException) -> NotPlain:

@@ -584,8 +584,7 @@ class Store(Protocol):
     async def members(self, group: str) -> Sequence[DeviceId]: ...
 
     async def shared_endpoints(self) -> Mapping[EndpointId, Sequence[DeviceView]]:
-        """Endpoints that more than one device names which is not removed, as older stores may
-        have them; it looks through all."""
+        """Endpoints of more than one device that is not removed; it looks through all."""
 
     async def devices(
         self, *, after: DeviceId | None = None, limit: int = 100

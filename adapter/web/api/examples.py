@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from adapter.web.api import (
+    bulk,
     call,
     commands,
     feed,
@@ -16,6 +17,7 @@ from adapter.web.api import (
     schedules,
     visits,
 )
+from adapter.web.api.problems import LINES
 
 _TIME: Final = "2026-03-02T06:00:00Z"
 _READING: Final = {"component": "M700001-R", "at": _TIME, "value": "53584.025"}
@@ -33,6 +35,12 @@ EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Mapping[str, Untyped]
             "devices": ["M700001"],
             "period": {"start": "2026-03-01T00:00:00Z", "end": _TIME},
         },
+    },
+    bulk.BulkIn: {
+        LINES: '{"kind": "device_status_check", "idempotency_key": "storm-17"}\n'
+        '{"device": "M700011"}\n{"device": "M700012", "reference": "the school"}\n',
+        bulk.CSV: '{"kind": "device_status_check", "idempotency_key": "storm-18"}\n'
+        "device,reference\nM700011,storm\nM700012,the school\n",
     },
     commands.ResolveIn: {"found": {"done": True, "note": "the crew saw the switch open"}},
     call.ReasonIn: {"reason": {"reason": "asked by the customer"}},

@@ -24,6 +24,7 @@ _WITH_QUERY: Final = (422,)
 _WITH_BODY: Final = (408, 411, 413, 415, 417, 422)
 _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "commands": ("commands", "What meters are told: connect, disconnect, read, check."),
+    "bulk": ("bulk", "Many commands of one kind at once, and where they stand."),
     "orders": ("orders", "Service orders, which make commands and visits, one step at a time."),
     "visits": ("visits", "What people say of visits, requests and replies of orders."),
     "todo": ("todo", "What waits for people."),
@@ -34,6 +35,7 @@ _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("device-events", "What meters tell of themselves; outages."),
     "quarantine": ("inbox", "Messages of the head end, error records, tables in force."),
     "subscriptions": ("subscriptions", "What the head end sends by itself, and whether it does."),
+    "keys": ("keys", "Keys of this interface: who has which, and since when."),
     "upkeep": ("upkeep", "Audit, ledger, retention, rows set aside, held switch orders, health."),
 }
 """Of each module with routes: the tag of its operations."""
@@ -154,12 +156,22 @@ def _operation(route: Route, made: _Schemas) -> Json:
         operation["parameters"] = parameters
     if route.takes is not None and route.shown is not None:
         required = any(field.required for field in msgspec.structs.fields(route.takes))
-        media = route.media or ("application/json",)
         examples = {name: {"value": value} for name, value in EXAMPLES[route.shown].items()}
-        taken = {"schema": made.of[route.shown], "examples": examples}
-        content = dict.fromkeys(media, taken)
-        operation["requestBody"] = {"required": required, "content": content}
+        content = {"application/json": {"schema": made.of[route.shown], "examples": examples}}
+        operation["requestBody"] = {
+            "required": required,
+            "content": {each: _lines(route.shown, each) for each in route.media} or content,
+        }
     return operation
+
+
+def _lines(header: type, media: str) -> Json:
+    """A body of lines; its examples are named by their media types."""
+    text = f"The first line is a `{header.__name__}` in JSON; rows are behind it."
+    return {
+        "schema": {"type": "string", "description": text},
+        "examples": {"rows": {"value": EXAMPLES[header][media]}},
+    }
 
 
 def _needs(roles: Iterable[Role]) -> str:
