@@ -201,7 +201,9 @@ class Orchestrator:
         The caller is `working` on the order. Raises NotFound, or what `change` raises; nothing was
         changed then.
         """
-        work = await self.apply(order, change, arriving=arriving, facts=facts)
+        work = await self.apply(
+            order, change, arriving=arriving, facts=facts, looking=not self._holds.doubts_clock
+        )
         if not work.settled:
             await self.carry_on(order, work.saved)
         return work
@@ -214,12 +216,14 @@ class Orchestrator:
         arriving: Device | None = None,
         facts: bool = False,
         loaded: _OpenOrder | None = None,
+        looking: bool = False,
     ) -> UnitOfWork:
-        """Like `act`, and leave what follows to the loop. `loaded` is how the order is."""
+        """Like `act`, and leave what follows to the loop, but for the look that can be saved along
+        where `looking`. `loaded` is how the order is."""
         for _ in range(_TRIES):
             found = loaded or await self._load(order, facts=facts)
             loaded = None
-            work, write, unclear = await self._stepped(found, change, arriving)
+            work, write, unclear = await self._stepped(found, change, arriving, looking=looking)
             saved = await self._save(work, write)
             if saved in (CaseSaved.SAVED, CaseSaved.KNOWN):
                 work.repeated = saved is CaseSaved.KNOWN
@@ -247,7 +251,7 @@ class Orchestrator:
         return saved
 
     async def _stepped(
-        self, found: _OpenOrder, change: Change, arriving: Device | None
+        self, found: _OpenOrder, change: Change, arriving: Device | None, *, looking: bool
     ) -> tuple[UnitOfWork, OrderChange, bool]:
         """The order after the change, and whether it waits to learn what became of a command. The
         facts are loaded where they are asked for."""
@@ -255,12 +259,15 @@ class Orchestrator:
         try:
             if work.lacks_facts and work.decides:
                 raise FactsWanted
-            change(work)
-            return work, work.write(), work.awaits_outcome
+            return _changed(work, change, looking=looking)
         except FactsWanted:
             work = await self._work(found, arriving, facts=True)
-            change(work)
-            return work, work.write(), work.awaits_outcome
+            return _changed(work, change, looking=looking)
+        except Exception:
+            if not looking:
+                raise
+            # What was reported is kept, whatever the look that it leads to comes to.
+            return await self._stepped(found, change, arriving, looking=False)
 
     async def carry_on(self, order: OrderId, look: OrderLook | None = None) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else. `look` is
@@ -579,6 +586,16 @@ def _is_of(command: Command, case: OrderRecord, child: ChildId) -> bool:
     asked = command.request
     own = asked.order == case.order.id and asked.kind is spec.command
     return own and asked.devices == (spec.device,)
+
+
+def _changed(
+    work: UnitOfWork, change: Change, *, looking: bool
+) -> tuple[UnitOfWork, OrderChange, bool]:
+    change(work)
+    if looking and work.looks_at_once:
+        work.stale = False
+        monitor_order(work)
+    return work, work.write(), work.awaits_outcome
 
 
 _QUEUED: Final = frozenset({State.AWAITING_APPROVAL, State.WAITING_FOR_EFFECTIVE_DATE})

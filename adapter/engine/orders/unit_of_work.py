@@ -102,6 +102,8 @@ class UnitOfWork:
         """How the order was when it was saved, where it was looked at again."""
         self.stale = False
         """The facts have moved: they are to be loaded anew before the order is looked at."""
+        self._as_read = True
+        """Whether the records that were entered are those that would be read again."""
         self.children = {child.fact.id: _as_it_is(child) for child in case.children}
         self.requests = {request.id: request for request in case.requests}
         self.blocked_by = case.blocked_by
@@ -145,6 +147,7 @@ class UnitOfWork:
 
     def enter(self, records: View) -> None:
         """The records become these."""
+        self._as_read &= _keeps_devices(self.site.records, records)
         self._site = replace(self.site, records=records)
         self._view = None
 
@@ -262,6 +265,23 @@ class UnitOfWork:
         wake = self._wake()
         later = wake is not None and wake > self.now
         return later and observe(self.order, self.facts) is None
+
+    @property
+    def looks_at_once(self) -> bool:
+        """Whether the look at the facts that have moved may be saved along with what moved them:
+        they would be read again as they are here, and no command or other order has a say in it."""
+        return (
+            self.stale
+            and self._site is not None
+            and self._as_read
+            and self.order.state in HOLDING
+            and not self.taken
+            and not self.unsubmitted
+            and self.blocked_by is None
+            and not self.order.stop
+            and netted_with(self.order) is None
+            and not any(x.state in _UNANSWERED for x in self.requests.values())
+        )
 
     # ------------------------------------------------------------ what is saved
 
@@ -480,6 +500,17 @@ def decides(order: ServiceOrder, children: Iterable[Child]) -> bool:
         return False
     awaited = next((x for x in children if x.fact.id == order.awaited_child), None)
     return awaited is None or awaited.fact.final or awaited.wait is not None
+
+
+def _keeps_devices(before: View | None, after: View) -> bool:
+    """Whether field work left alone what is read from elsewhere than the records: what a device can
+    do, and its readings."""
+    return before is not None and (
+        (before.device, before.removed, before.capabilities)
+        == (after.device, after.removed, after.capabilities)
+        and before.measurements == after.measurements
+        and before.reading_on_its_way == after.reading_on_its_way
+    )
 
 
 def _due(child: Child) -> list[datetime]:

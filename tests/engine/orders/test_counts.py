@@ -18,15 +18,19 @@ import apsw
 from adapter.replay.order_run import run_order
 from adapter.replay.order_scenario import read_order_scenario
 from adapter.store.orders import queries
+from adapter.model.device import InstallStatus
+from adapter.orders.field_activity_events import WorkReported
+from adapter.orders.order import OrderKind, OrderState
 from adapter.wire.codec import packaged_codec
+from tests.engine.orders.site_with_orders import Place, rig
 
 ORDER: Final = Path(__file__).parents[3] / "fixtures" / "orders" / "enable" / "new_service"
 POLLS: Final = ("DUE", "MESSAGES_DUE", "REPLIES_DUE", "NEXT_WAKE")
 """Asked whenever a loop comes round, whatever there is to do."""
 
 MOST: Final = {
-    "commits": 163,
-    "statements of orders": 292,
+    "commits": 140,
+    "statements of orders": 291,
     "times that the order was read": 38,
     "times that it was decoded": 1,
     "times that its service point was read": 10,
@@ -77,3 +81,18 @@ async def test_an_order_costs_no_more_than_it_did() -> None:
     }
     assert {name: found[name] for name in MOST if found[name] > MOST[name]} == {}
     assert found["saves"] >= 8, "counts of nothing are within every bound"
+
+
+async def test_a_report_and_the_look_that_it_leads_to_are_one_save(tmp_path: Path) -> None:
+    with counting() as counts:
+        async with rig(tmp_path, places=1) as made:
+            made.crew.idle = lambda message: True
+            manual = Place(number=0, kind="manual", spare="manual", status=InstallStatus.MANUAL_ON)
+            place = await made.put(manual)
+            order = await made.submit(OrderKind.CUT, place)
+            await made.until(order.id, lambda shown: bool(made.crew.heard))
+            (message,) = made.crew.heard
+            before = counts["UPDATE_ORDER"]
+            await made.crew.report(message, WorkReported(report=made.crew.done(message)))
+            assert (await made.orders.get(order.id)).state is OrderState.COMPLETED
+            assert counts["UPDATE_ORDER"] - before == 1

@@ -1,5 +1,6 @@
 """What goes wrong on the way: children that fail, people who repair, replies that do not arrive."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from adapter.commands.calls import FailureReason, SwitchState
 from adapter.commands.flows import CommandKind, Operation
 from adapter.engine.listing import AskedFilter
 from adapter.engine.orders.field_work import FieldReport, FieldWorkRefused, Receipt
-from adapter.engine.orders.ports import OrderFilter, OrderShown
+from adapter.engine.orders.ports import OrderFilter, OrderRules, OrderShown
 from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from adapter.model.device import DisconnectLocation, InstallStatus
@@ -21,7 +22,7 @@ from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.field_activity_events import CrewStarted, WorkCanceled, WorkReported
 from adapter.orders.maintenance import MaintenanceState
-from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
+from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState, ServiceOrder
 from adapter.orders.tasks import FieldEffect
 from adapter.simulator.faults import Effect
 from tests.engine.commands.quick_site import script, sends
@@ -345,6 +346,40 @@ async def test_a_repeated_report_changes_nothing_and_one_that_comes_too_late_is_
         view = await made.made.app.gateway.registry.device(place.device)
         assert view.installed is not None
         assert len(view.installed.history) == 1
+
+
+class FailingRules(OrderRules):
+    """Under which no second visit can be made while they are `broken`."""
+
+    broken = False
+
+    def patience(self, order: ServiceOrder) -> timedelta | None:
+        if FailingRules.broken:
+            raise LookupError("the rules are broken")
+        return super().patience(order)
+
+
+async def test_a_report_is_kept_though_the_look_that_it_leads_to_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(rules: OrderRules) -> OrderRules:
+        return FailingRules(**{each.name: getattr(rules, each.name) for each in fields(rules)})
+
+    async with rig(tmp_path, customs=failing) as made:
+        made.crew.idle = lambda message: True
+        place = await made.put(Place(number=0, status=S.MANUAL_ON, **MANUAL))
+        order = await made.submit(K.DISABLE, place)
+        await made.until(order.id, lambda shown: bool(made.crew.heard))
+        (message,) = made.crew.heard
+        news = WorkReported(report=made.crew.done(message))
+        report = FieldReport(id="done", activity=message.activity, news=news)
+        monkeypatch.setattr(FailingRules, "broken", True)
+        with pytest.raises(LookupError):
+            await made.orders.receive(report)
+        assert await made.status(place.device) is S.MANUAL_OFF
+        monkeypatch.setattr(FailingRules, "broken", False)
+        assert await made.orders.receive(report) is Receipt.REPEATED
+        await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
 
 
 async def test_a_visit_that_the_crew_gives_up_needs_people(tmp_path: Path) -> None:
