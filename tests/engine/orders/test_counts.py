@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import apsw
 
-from adapter.replay.order_run import run_order
-from adapter.replay.order_scenario import read_order_scenario
-from adapter.store.orders import queries
 from adapter.model.device import InstallStatus
 from adapter.orders.field_activity_events import WorkReported
 from adapter.orders.order import OrderKind, OrderState
+from adapter.replay.order_run import run_order
+from adapter.replay.order_scenario import read_order_scenario
+from adapter.store.orders import queries
 from adapter.wire.codec import packaged_codec
 from tests.engine.orders.site_with_orders import Place, rig
 
