@@ -33,9 +33,14 @@ class Gate:
         self._body_bytes = body_bytes
         self._nonces: dict[str, None] = {}
 
+    @property
+    def open(self) -> bool:
+        """Whether anybody is let in."""
+        return not self._access.caller_user
+
     def refusal(self, headers: Mapping[str, str], body: bytes) -> str | None:
         """Why this caller is not let in; None lets it in."""
-        if not self._access.caller_user:
+        if self.open:
             return None
         if self._access.caller_security == "wsse":
             return self._wsse(body)

@@ -22,6 +22,7 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from adapter.simulator.access import basic
+from adapter.simulator.heads import answer_head
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.tls import callback_context
 
@@ -157,17 +158,33 @@ class _Connection(ResponseHandler):
         self._status: int | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._parsing = False
 
     def ask(self, request: bytes, due: float, answered: Answered) -> None:
         """Send it whole. What ends early has a status all the same, once that has come."""
-        self._answered, self._status = answered, None
-        self.set_response_params(read_until_eof=True, auto_decompress=False)
+        self._answered, self._status, self._parsing = answered, None, False
         if self.transport is None:
             self._end("ConnectionResetError: the connection was closed")
             return
         if due < inf:
             self._deadline = self._loop.call_at(due, self._expire)
         self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """An answer that came whole is told by its head; the parser reads all others."""
+        if not self._parsing:
+            if self._answered is None or self._status is not None:
+                self.force_close()  # an answer to nothing
+                return
+            head, end, body = data.partition(b"\r\n\r\n")
+            told = answer_head(head) if end else None
+            if told is not None and told.length == len(body):
+                self._status = told.status
+                self._end("")
+                return
+            self._parsing = True
+            self.set_response_params(read_until_eof=True, auto_decompress=False)
+        super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         message, payload = data

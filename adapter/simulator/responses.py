@@ -19,12 +19,17 @@ def response(request: web.BaseRequest, body: bytes, *, status: int = 200) -> web
     return web.Response(status=status, body=body, content_type=XML, charset="utf-8")
 
 
+def whole(body: bytes, *, status: int) -> bytes:
+    """All bytes of an answer in XML, after which the connection stays open."""
+    return _head(status, int(time())) % len(body) + body
+
+
 class _Whole(web.StreamResponse):
     """For a connection of HTTP/1.1 that stays open."""
 
     def __init__(self, body: bytes, status: int) -> None:
         super().__init__(status=status)
-        self._whole = _head(status, int(time())) % len(body) + body
+        self._whole = whole(body, status=status)
 
     @property
     def keep_alive(self) -> bool:

@@ -15,7 +15,7 @@ from adapter.model.values import replace
 from adapter.simulator.admin import admin_routes
 from adapter.simulator.delivery import Deliverer
 from adapter.simulator.journal import SimulatorJournal
-from adapter.simulator.services import Services
+from adapter.simulator.services import Services, ServiceServer
 from adapter.simulator.settings import SimulatorConfig
 from adapter.simulator.soap import SoapDoor
 from adapter.simulator.tls import server_context
@@ -24,7 +24,6 @@ from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 from adapter.wire.served import asks_for_contract, base_address, contract_pages
 
-_CLIENT_KEEPALIVE_S: Final = 30.0
 _DRAIN_S: Final = 1.0
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -146,13 +145,7 @@ class Simulator:
             self._door.handle,
             body_bytes=self.config.limits.body_bytes,
         )
-        server = web.Server(
-            services.answer,
-            request_factory=services.request,
-            handler_cancellation=False,  # a caller that goes away does not undo its request
-            access_log=None,
-            keepalive_timeout=_CLIENT_KEEPALIVE_S,
-        )
+        server = ServiceServer(services, self._door.at_once)
         runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_S)
         await self._set_up(runner)
         secured = server_context(self.config.tls)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from msgspec import Struct
@@ -16,7 +16,7 @@ from adapter.simulator.faults import Effect, Script
 from adapter.simulator.jobs import FaultRaised
 from adapter.simulator.journal import Entry, SimulatorJournal
 from adapter.simulator.operations import WORK, callback_address
-from adapter.simulator.responses import XML, response
+from adapter.simulator.responses import XML, response, whole
 from adapter.simulator.seeded import guid
 from adapter.simulator.world import Arrival, SimulatedReply, SimulatedWorld
 from adapter.wire.codec import Codec, DecodedMessage, Direction
@@ -35,6 +35,16 @@ _NAMESPACE_OF: Final = {
 }
 """Of the fault codes that are not the dispatcher's own."""
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+
+
+class _Request(Protocol):
+    """What tells the operation, besides the body."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class _Gone(Exception):
@@ -102,6 +112,22 @@ class SoapDoor:
             message = self._read(request, body)
         except _NotTaken as refused:
             return self._not_taken(request, body, refused)
+        return await self._conclude(request, *self._arrived(message, body))
+
+    def at_once(self, request: _Request, body: bytes) -> bytes | None:
+        """All bytes of the answer to a usual request; None for one that is to be handled, of which
+        nothing is done: scripts may have it wait, and refusals are not usual."""
+        usual = request.headers.get("Content-Type") == _USUAL and len(body) <= self._body_bytes
+        if not usual or self._world.scripts or not self._gate.open:
+            return None
+        if (message := self._at_once(request, body)) is None:
+            return None
+        arrival, entry = self._arrived(message, body)
+        answer = self._unscripted(arrival, entry)
+        self._journal.answered(entry, status=answer.status, fault=answer.fault)
+        return whole(answer.body, status=answer.status)
+
+    def _arrived(self, message: DecodedMessage, body: bytes) -> tuple[Arrival, Entry]:
         operation = message.operation or ""
         arrival = self._world.arrive(operation, message.body)
         entry = self._journal.received(
@@ -112,7 +138,7 @@ class SoapDoor:
             effects=arrival.hits,
             address=callback_address(operation, message.body),
         )
-        return await self._conclude(request, arrival, entry)
+        return arrival, entry
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         content = request.content
@@ -143,7 +169,7 @@ class SoapDoor:
         except WireError as error:
             raise _NotTaken(str(error), code="DeserializationFailed") from error
 
-    def _at_once(self, request: web.BaseRequest, body: bytes) -> DecodedMessage | None:
+    def _at_once(self, request: _Request, body: bytes) -> DecodedMessage | None:
         """A message in the usual form that is good in all; None: it takes the parser to tell."""
         message = self._codec.decode_at_once(body)
         if message is None or message.operation is None or message.soap is not Soap.V11:
@@ -162,7 +188,7 @@ class SoapDoor:
             known = self._misfits[operation] = misfit_in(request)
         return known
 
-    def _served_at(self, operation: str, request: web.BaseRequest) -> bool:
+    def _served_at(self, operation: str, request: _Request) -> bool:
         """WCF finds the operation by path and SOAPAction; the body must agree."""
         spec = self._codec.catalog.operations.get(operation)
         if spec is None or spec.path != request.path:
@@ -192,21 +218,31 @@ class SoapDoor:
         )
 
     async def _answer(self, arrival: Arrival, entry: Entry) -> _Answer:
-        hits = arrival.hits
-        if hits and (early := await self._before(hits)) is not None:
+        if not arrival.hits:
+            return self._unscripted(arrival, entry)
+        if (early := await self._before(arrival.hits)) is not None:
             return early
-        now = self._clock.now()
         try:
-            reply = self._world.act(arrival, now=now)
+            reply = self._acted(arrival, entry)
         except FaultRaised as fault:
             return self._fault(fault.name, fault.message, fault.fields)
+        return await self._after(arrival, reply)
+
+    def _unscripted(self, arrival: Arrival, entry: Entry) -> _Answer:
+        try:
+            reply = self._acted(arrival, entry)
+        except FaultRaised as fault:
+            return self._fault(fault.name, fault.message, fault.fields)
+        self._deliverer.wake()
+        return _Answer(status=200, body=self._codec.encode_response(arrival.operation, reply.body))
+
+    def _acted(self, arrival: Arrival, entry: Entry) -> SimulatedReply:
+        """Raises FaultRaised."""
+        reply = self._world.act(arrival, now=self._clock.now())
         self._journal.took(
             entry, operation=arrival.operation, endpoints=arrival.endpoints, token=reply.token
         )
-        if hits:
-            return await self._after(arrival, reply)
-        self._deliverer.wake()
-        return _Answer(status=200, body=self._codec.encode_response(arrival.operation, reply.body))
+        return reply
 
     async def _before(self, hits: Mapping[Effect, Script]) -> _Answer | None:
         """What scripts do before anything acts; None goes on."""
