@@ -41,7 +41,7 @@ def test_a_head_that_is_told_is_told_as_the_parser_tells_it(
     ((message, payload),) = messages
     assert (message.method, message.path, message.version) == ("POST", told.path, (1, 1))
     assert list(message.headers.items()) == list(told.headers.items())
-    assert not (message.should_close or message.upgrade or message.chunked or upgraded)
+    assert not any((message.should_close, message.upgrade, message.chunked, upgraded))
     assert not tail
     assert payload.is_eof()
 
