@@ -91,7 +91,12 @@ class _Connection(web.RequestHandler):
 
     def __init__(self, server: web.Server, at_once: AtOnce) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_S)
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=IDLE_S,
+            access_log=None,  # type: ignore[arg-type]  # None is how it is switched off
+        )
         self._at_once = at_once
         self._usual = True
         self._heard_at = loop.time()
