@@ -60,7 +60,7 @@ def _beside(options: Options, asked: Side, folder: Path, part: Part) -> None:
         zeep = stack.enter_context(side("bench.sides.plain_zeep", asked.ready["url"]))
         sides: dict[str, Callable[[], Ran]] = {}
         for at_once, usual in _AT_ONCE.items():
-            count = options.some(usual, least=at_once)
+            count = options.some(usual, least=max(at_once, 2))  # a median takes two
             sides[f"{_GATEWAY}, {at_once} at once"] = work(ours, count, at_once)
             if at_once in (1, 64):
                 for name, other in ((_AIOHTTP, bare), (_ZEEP, zeep)):
