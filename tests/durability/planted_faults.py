@@ -21,7 +21,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import Codec
 from tests.store.nothing_at_hand import NothingAtHand
 
-LATE_S: Final = 2.0
+LATE_S: Final = 6.0
 """How much later than promised the first fault writes: wide enough for any kill to fall into."""
 _RACE_S: Final = 0.02
 """How long a save dawdles, so that two replicas meet in it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.cli.output import Exit
 from adapter.commands.activity import CommandRequest, State
 from adapter.commands.flows import CommandKind, Operation
 from adapter.model.ids import DeviceId
@@ -148,7 +149,7 @@ async def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(
         for second in [await serve(file), await serve(file, **elsewhere)]:
             async with asyncio.timeout(START_S):
                 _, errors = await second.communicate()
-            assert second.returncode == FAILED
+            assert second.returncode == Exit.CONFLICT
             assert f"in use by process {first.pid}" in errors.decode()
             assert "Traceback" not in errors.decode()
         assert await listening(api)

@@ -240,7 +240,7 @@ def test_a_wrong_report_a_request_in_error_and_a_visit_that_was_not_made(
     visit = without_field_work(openway, tmp_path, "exchange", "SP-HAND-2")
     order = visit.removesuffix(".1")
     work = ("order", "complete-visit", visit, "--new-device", "HAND-3", "--removed-device")
-    assert openway(*work, "HAND-1").code == Exit.OK
+    assert openway(*work, "HAND-1").code == Exit.WITHOUT_SUCCESS
     shown = openway("order", "show", order, "--json").json
     assert members(shown["children"])[0]["state"] == "completion_error"
     asked = openway("order", "cancel", order, "--reason", "stays", "--json")

@@ -30,7 +30,7 @@ POLLS: Final = ("DUE", "MESSAGES_DUE", "REPLIES_DUE", "NEXT_WAKE")
 
 MOST: Final = {
     "commits": 140,
-    "statements of orders": 291,
+    "statements of orders": 292,
     "times that the order was read": 38,
     "times that it was decoded": 1,
     "times that its service point was read": 10,
