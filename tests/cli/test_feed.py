@@ -31,7 +31,7 @@ private = true
 name = "away"
 url = "http://127.0.0.1:9/events"
 keys_file = "signing"
-types = ["openway.nothing"]
+types = ["openway.outage.ended"]
 """
 
 
