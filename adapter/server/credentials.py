@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from adapter.errors import NotFound
 from adapter.server.settings import ApiKey, BasicUser, Role, seen
 
 _LONGEST: Final = 4096
@@ -83,6 +84,16 @@ class ApiKeys:
 
     def all(self) -> Sequence[ApiKey]:
         return tuple(self._keys.values())
+
+    def called(self, key: str) -> Sequence[ApiKey]:
+        """The one of this id, or else all of this name. Raises NotFound."""
+        known = self.all()
+        found = [each for each in known if each.id == key] or [
+            each for each in known if each.name == key
+        ]
+        if not found:
+            raise NotFound(f"no key {key[:40]}")
+        return found
 
     def last_used(self, key: ApiKey) -> datetime | None:
         """None where it was not, since the process was started."""

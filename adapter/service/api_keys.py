@@ -18,7 +18,7 @@ from adapter.engine.commands.ports import AuditNote, Change, Clock, Store
 from adapter.engine.private_files import OWNER_ONLY, write_whole
 from adapter.engine.upkeep.todo import Todo
 from adapter.engine.upkeep.todo_kinds import of_key_file
-from adapter.errors import Conflict, NotFound, SettingsError
+from adapter.errors import Conflict, SettingsError
 from adapter.model.values import replace
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role, check_keys
@@ -201,15 +201,10 @@ class WatchedKeys:
     async def withdraw(self, key: str, *, by: str, reason: str) -> None:
         """By id, or by a name that has one key alone: its line goes out of the file, and what is
         under way in its name ends. Raises NotFound, Conflict, StoreFailed."""
+        await self.reload(by="gateway")
+        found = self._keys.called(key)
         if self._path is None:
             raise Conflict("the keys are of no file: they change where they come from")
-        await self.reload(by="gateway")
-        known = self._keys.all()
-        found = [each for each in known if each.id == key] or [
-            each for each in known if each.name == key
-        ]
-        if not found:
-            raise NotFound(f"no key {key[:40]}")
         if len(found) > 1:
             ids = ", ".join(each.id for each in found)
             raise Conflict(f"{key} has {len(found)} keys: which of {ids}?")

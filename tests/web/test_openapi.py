@@ -150,8 +150,13 @@ def test_each_example_of_a_body_is_one_that_is_read() -> None:
     for route in ROUTES:
         if route.takes is not None and route.shown is not None:
             for name, example in EXAMPLES[route.shown].items():
-                made = msgspec.json.decode(msgspec.json.encode(example), type=route.takes)
-                assert isinstance(made, route.takes), name
+                whole = msgspec.json.encode(example)
+                text, kind = (
+                    (example.partition("\n")[0], route.shown)  # of lines: the header
+                    if route.media
+                    else (whole, route.takes)
+                )
+                assert isinstance(msgspec.json.decode(text, type=kind), kind), name
 
 
 def test_names_of_operations_begin_with_a_verb() -> None:

@@ -185,7 +185,7 @@ class HeadEndLostEventOut(Struct, kw_only=True):
 
 
 class HeadEndPaceEventOut(Struct, kw_only=True):
-    """So long the last of them took, in seconds."""
+    """`took_s`: so long the last of them took, in seconds."""
 
     took_s: float
 

@@ -24,8 +24,7 @@ class KeyOut(Struct, kw_only=True):
 
 
 class KeyList(Struct, kw_only=True):
-    """In the order of the file. `problem` says why what stands in it now is not in force, and the
-    keys before it still are; empty: it is."""
+    """In the order of the file."""
 
     items: list[KeyOut]
     problem: str
@@ -48,6 +47,7 @@ async def list_keys(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def withdraw_key(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """It is refused from now on; its long polls and streams end. Answers with what is left."""
     if api.key_file is None:
+        api.keys.called(asked.path["key"])
         raise Conflict("the keys are of no file")
     reason = asked.read(ReasonIn).reason
     await api.key_file.withdraw(asked.path["key"], by=asked.actor, reason=reason)

@@ -181,9 +181,9 @@ async def get_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def retry_message(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Answers once it was judged, with what became of it, or after `wait` seconds."""
-    inbox = _inbox(asked)
+    inbox, wait_s = _inbox(asked), wait_of(api, asked)
     await api.gateway.inbox.retry(inbox, by=asked.actor)
-    await api.gateway.inbox.judged(inbox, timeout_s=wait_of(api, asked))
+    await api.gateway.inbox.judged(inbox, timeout_s=wait_s)
     return await get_message(api, asked)
 
 
