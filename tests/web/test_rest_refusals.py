@@ -117,6 +117,13 @@ async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status
         assert ("Allow" in told.headers) == (status == 405)
 
 
+async def test_what_never_becomes_a_request_is_a_problem_too() -> None:
+    async with a_rig() as rig:
+        told = await rig.ask("GET", f"/events?subject={'a' * 20_000}")
+        check_problem(told, 400)
+        assert rig.rest.counts["http_parse"] == 1
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "field"),
     [
@@ -296,7 +303,11 @@ async def test_an_id_with_a_blank_at_its_end_is_refused_in_a_sentence() -> None:
         for path, body, told in (
             ("/orders", {**order, "reference": "r"}, "service_point: has blanks around it"),
             ("/commands", command, "devices[1]: has blanks around it"),
-            ("/commands", callback, "callback_url: is no URL of http or https"),
+            (
+                "/commands",
+                callback,
+                "callback_url: an address that begins with http:// or https://, of printable ASCII",
+            ),
         ):
             body.pop("external_reference", None)
             refused = await rig.ask("POST", path, body)

@@ -29,7 +29,7 @@ from adapter.errors import GatewayError, meant
 from adapter.model.json_members import RepeatedMember, check_members
 from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
-from adapter.server.connections import with_routes
+from adapter.server.connections import SERVER, Connection, MakeProtocol, with_routes
 from adapter.server.credentials import Caller, CallerEnded, bearer_of
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
 from adapter.server.server import Server
@@ -58,6 +58,23 @@ _NOT_UTF8: Final = "\ufffd"
 """What is read in place of bytes that are no UTF-8."""
 _HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 log = logging.getLogger(__name__)
+
+
+class _ProblemConnection(Connection):
+    """Answers what never became a request, a line that is too long, with problem details too."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        status = 400 if super().handle_error(request, status, exc, message).status == 400 else 500
+        response = response_of(ProblemRaised(status, f"http_{status}", ""))
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
 
 
 class Rest(Server):
@@ -102,6 +119,9 @@ class Rest(Server):
     async def stop(self) -> None:
         self._api.gateway.feed.let_wait(False)
         await super().stop()
+
+    def _protocol(self) -> MakeProtocol:
+        return _ProblemConnection
 
     def _runner(self) -> web.BaseRunner:
         app = web.Application(middlewares=[self._bounded])
