@@ -22,7 +22,10 @@ from adapter.web.api.problems import LINES
 _TIME: Final = "2026-03-02T06:00:00Z"
 _READING: Final = {"component": "M700001-R", "at": _TIME, "value": "53584.025"}
 
-EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Mapping[str, Untyped]]]] = {
+Example = Mapping[str, Untyped] | str
+"""A text where the body is no JSON; then its name is its media type."""
+
+EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Example]]] = {
     commands.CommandIn: {
         "disconnect": {
             "kind": "remote_disconnect",
