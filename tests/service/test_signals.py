@@ -120,7 +120,7 @@ class Site:
                 found = await self.app.gateway.commands.wait(found.id, timeout_s=0.05)
 
     async def counted(self) -> dict[str, float]:
-        """What a machine reads at `/metrics`."""
+        """What a machine reads at `/metrics`, but for noughts."""
         headers = {"Authorization": f"Bearer {KEY}"}
         async with (
             aiohttp.ClientSession(headers=headers) as session,
@@ -131,7 +131,7 @@ class Site:
             each.labels["signal"]: each.value
             for family in text_string_to_metric_families(text)
             for each in family.samples
-            if each.name == "openway_signals_total"
+            if each.name == "openway_signals_total" and each.value
         }
 
     async def _counts(self, signal: Signal) -> bool:

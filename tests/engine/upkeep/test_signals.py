@@ -41,14 +41,14 @@ class Heard:
 
 
 async def counted(made: DemoSite) -> frozenset[str]:
-    """The signals that a machine reads at `/metrics`."""
+    """The signals that a machine reads at `/metrics`, but for noughts."""
     metrics = made.app.rest.metrics
     assert metrics is not None
     return frozenset(
         each.labels["signal"]
         for family in text_string_to_metric_families((await metrics()).decode())
         for each in family.samples
-        if each.name == "openway_signals_total"
+        if each.name == "openway_signals_total" and each.value
     )
 
 
