@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -42,11 +43,12 @@ from tests.wire.payloads import data_arrived, read_data
 
 S: Final = Signal
 WAIT_S: Final = 20.0
+METERS: Final = 12
+SLOW_S: Final = 1.0
 KEY: Final = "watcher-" + "0" * 32
 
 
 SCRIPTS: Final = (
-    Script(effect=Effect.CLOSE_BEFORE, operation="PingByEndpoints", first=6),
     Script(
         effect=Effect.FAULT,
         operation="*.ReadDisconnect*",
@@ -93,6 +95,7 @@ class Site:
             '[api]\nport = 0\nkeys_file = "keys"\n'
             f'[head_end]\nbase_url = "{self.simulator.url}"\nconnect_attempts = 1\n'
             "[head_end.limits]\nbreaker_not_sent = 4\nbreaker_unknown = 4\nbreaker_open_s = 0.1\n"
+            f"slow_s = {SLOW_S}\n"
             "[commands.remote_disconnect]\nreply_s = 1.0\nsettle_s = 0.2\nsettle_looks = 2\n"
             "poll_first_s = 0.2\npoll_every_s = 0.2\npoll_longest_s = 0.4\n"
             "[commands.device_status_check]\nretry.attempts = 3\nretry.first_wait_s = 0.05\n"
@@ -118,6 +121,14 @@ class Site:
         async with asyncio.timeout(WAIT_S):
             while not found.activity.state.rests and found.activity.waits_since is None:
                 found = await self.app.gateway.commands.wait(found.id, timeout_s=0.05)
+
+    async def pinged_until(self, signal: Signal) -> None:
+        """Meters are checked, one after the other, until it is counted."""
+        async with asyncio.timeout(WAIT_S):
+            for number in cycle(range(4, METERS)):
+                if signal.value in await self.counted():
+                    return
+                await self.ask(CommandKind.DEVICE_STATUS_CHECK, number)
 
     async def counted(self) -> dict[str, float]:
         """What a machine reads at `/metrics`, but for noughts."""
@@ -161,7 +172,7 @@ async def site(folder: Path, log: pytest.LogCaptureFixture) -> AsyncIterator[Sit
     log.set_level(logging.INFO)
     (folder / "disk").mkdir()
     config = SimulatorConfig(
-        population=PopulationPlan(count=12, generating_share=0.0),
+        population=PopulationPlan(count=METERS, generating_share=0.0),
         timing=Timing(jitter=0.0),
         scripts=SCRIPTS,
     )
@@ -247,11 +258,19 @@ async def head_end(made: Site) -> None:
     async with made.running():
         await made.ask(CommandKind.READ_DISCONNECT_STATE, 3)
         await made.says(S.PUSHED_BACK)
-        for number in range(4, 12):
-            await made.ask(CommandKind.DEVICE_STATUS_CHECK, number)
-            if S.HEAD_END_BACK.value in await made.counted():
-                break
-        await made.says(S.HEAD_END_LOST, S.BREAKER_OPENED, S.HEAD_END_BACK, S.BREAKER_CLOSED)
+        scripts = made.simulator.world.scripts
+        scripts.add(Script(effect=Effect.CLOSE_BEFORE, id="gone", operation="PingByEndpoints"))
+        await made.pinged_until(S.BREAKER_OPENED)
+        await made.says(S.HEAD_END_LOST, S.BREAKER_OPENED)
+        scripts.remove("gone")
+        await made.pinged_until(S.BREAKER_CLOSED)
+        await made.says(S.HEAD_END_BACK, S.BREAKER_CLOSED)
+        scripts.add(Script(effect=Effect.DELAY, id="slow", seconds=2 * SLOW_S))
+        await made.pinged_until(S.HEAD_END_SLOW)
+        await made.says(S.HEAD_END_SLOW)
+        scripts.remove("slow")
+        await made.pinged_until(S.HEAD_END_QUICK)
+        await made.says(S.HEAD_END_QUICK)
 
 
 async def start_and_stop(made: Site) -> None:
@@ -290,7 +309,15 @@ CAUSED: Final[Mapping[Callable[[Site], Awaitable[None]], frozenset[Signal]]] = M
             }
         ),
         head_end: frozenset(
-            {S.PUSHED_BACK, S.HEAD_END_LOST, S.HEAD_END_BACK, S.BREAKER_OPENED, S.BREAKER_CLOSED}
+            {
+                S.PUSHED_BACK,
+                S.HEAD_END_LOST,
+                S.HEAD_END_BACK,
+                S.BREAKER_OPENED,
+                S.BREAKER_CLOSED,
+                S.HEAD_END_SLOW,
+                S.HEAD_END_QUICK,
+            }
         ),
     }
 )
