@@ -23,7 +23,7 @@ from adapter.simulator.settings import SimulatorConfig
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.subscriptions import SqliteSubscriptions
-from tests.cli.running_service import ADMIN, Service, Terminal, serving
+from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 from tests.cli.test_todo import WAYS, NobodyHere, entries, typed, until
 from tests.support import for_every
 
@@ -44,21 +44,23 @@ async def fill(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Its clock is doubted, its witness cannot be written, nobody takes its events."""
+    """Its clock is doubted, its witness cannot be written, nobody takes its events, and
+    its head end answers no check of a meter."""
     folder = tmp_path_factory.mktemp("alarms")
     asyncio.run(fill(folder))
     (folder / "events-keys").write_text("whsec_" + "A" * 44, encoding="utf-8")
     no = Script(effect=Effect.FAULT, fault="InvalidRequestFault", operation="Subscribe*", first=1)
+    dead = Script(effect=Effect.CLOSE_BEFORE, operation="PingByEndpoints")
     with ThreadingHTTPServer(("127.0.0.1", 0), NobodyHere) as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         more = (
             '[subscriptions]\ndata = "data_service"\nsilence_s = 60.0\n'
-            "[events]\nalarm_s = 0.2\n"
+            "[events]\nalarm_s = 0.2\n[commands.device_status_check]\nretry.attempts = 1\n"
             f'[[events.webhook]]\nname = "nobody"\nurl = "http://127.0.0.1:{receiver.server_port}"\n'
             'keys_file = "events-keys"\n'
         )
         store = f'witness = "{DISK}/openway.witness"\n'
-        head_end = SimulatorConfig(scripts=(no,))
+        head_end = SimulatorConfig(scripts=(no, dead))
         with serving(folder, meters=4, more=more, store=store, head_end=head_end) as running:
             yield running
         receiver.shutdown()
@@ -92,6 +94,15 @@ def test_what_the_gateway_is_in_alarm_of_is_settled_as_it_says(
     until(lambda: bool(entries(openway, S.UNDELIVERED)))
     (undelivered,) = entries(openway, S.UNDELIVERED)
     typed(openway, undelivered, ways.POST_AGAIN)
+
+    assert openway("devices", "import", str(service.devices_file)).code == Exit.OK
+    openway.as_(OPERATOR)
+    for meter in ("M700001", "M700002", "M700003"):
+        assert openway("command", "submit", "device_status_check", meter).code == Exit.OK
+    until(lambda: bool(entries(openway, S.HEAD_END)))
+    (lost,) = entries(openway, S.HEAD_END)
+    typed(openway.as_(ADMIN), lost, ways.CHECK)
+    assert entries(openway, S.HEAD_END) == []
 
 
 SOURCES: Final = tuple(

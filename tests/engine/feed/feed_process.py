@@ -1,34 +1,43 @@
-"""A gateway's part that posts events to three receivers, for one life: see test_hour."""
+"""A gateway's part that posts events to three receivers, until it is killed: see test_hour."""
 
 import asyncio
 import sys
-from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 from adapter.engine.clock import HandClock
+from adapter.webhooks.settings import ReceiverSettings
 from tests.builders import NOON
 from tests.engine.feed.receiving import DeliverySite, a_receiver, a_site
 
 NAMES = ("away", "slow", "good")
 MINUTES = 6
 METERS = 8
+WAIT_S = 600.0
 
 
-async def live(folder: Path, url: str, life: int) -> None:
+def receivers(url: str) -> list[ReceiverSettings]:
+    """However long an answer takes under load, it is waited for."""
+    return [a_receiver(f"{url}/{name}", name, connect_s=WAIT_S, reply_s=WAIT_S) for name in NAMES]
+
+
+async def live(folder: Path, url: str, life: int) -> NoReturn:
     clock = HandClock(NOON + timedelta(minutes=MINUTES * life))
-    settings = [a_receiver(f"{url}/{name}", name) for name in NAMES]
+    settings = receivers(url)
     async with a_site(folder, *settings, clock=clock) as site:
         loops = [asyncio.create_task(forever(site, name)) for name in NAMES]
-        for minute in range(MINUTES):
+        # How many posts these events take is a matter of load: it goes on until it is killed.
+        for minute in count():
             for meter in range(METERS):
                 await site.put(f"{life}-{minute}-{meter}", subject=f"M{meter}")
-            await clock.turn(clock.now() + timedelta(minutes=1))
+            if minute < MINUTES:
+                await clock.turn(clock.now() + timedelta(minutes=1))
             await site.work("good")
-        for each in loops:
-            each.cancel()
-            with suppress(asyncio.CancelledError):
-                await each
+            for each in loops:
+                if each.done():
+                    each.result()
 
 
 async def forever(site: DeliverySite, name: str) -> None:

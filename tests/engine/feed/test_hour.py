@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 from aiohttp import web
 
 from adapter.engine.clock import HandClock
@@ -16,8 +17,8 @@ from adapter.feed.selection import Selection
 from adapter.server.connections import bind, url_of
 from adapter.store.feed import SqliteFeed
 from tests.builders import NOON
-from tests.engine.feed.feed_process import METERS, MINUTES, NAMES
-from tests.engine.feed.receiving import DeliverySite, a_receiver, a_site
+from tests.engine.feed.feed_process import METERS, MINUTES, NAMES, receivers
+from tests.engine.feed.receiving import DeliverySite, a_site
 
 DEATHS = [
     "deliver.before:1", "deliver.after:2", "deliver.settled:3", "deliver.after:1",
@@ -53,6 +54,7 @@ class Three:
         return {subject: ids for subject, ids in found.items() if subject.startswith("M")}
 
 
+@pytest.mark.timeout(600)  # ten starts of a process, on a machine that may be busy
 async def test_nothing_is_lost_or_out_of_order_and_the_healthy_receiver_is_not_delayed(
     tmp_path: Path,
 ) -> None:
@@ -78,15 +80,19 @@ async def lived(folder: Path, url: str, life: int, death: str) -> int:
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env={**os.environ, "OPENWAY_CRASH_AT": death}
     )
-    return await process.wait()
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def after_it(folder: Path, url: str, three: Three) -> None:
     clock = HandClock(NOON + timedelta(minutes=MINUTES * len(DEATHS)))
-    settings = [a_receiver(f"{url}/{name}", name) for name in NAMES]
-    async with a_site(folder, *settings, clock=clock) as site:
+    async with a_site(folder, *receivers(url), clock=clock) as site:
         await site.work("good")
         three.held.clear()
+        await site.put("held", subject="M0")  # or it has nothing to post, where it took all before
         slow = asyncio.create_task(site.work("slow"))
         names = [f"last-{number}" for number in range(50)]
         for number, name in enumerate(names):
