@@ -5,7 +5,6 @@ import sys
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
 
 from adapter.engine.clock import HandClock
 from adapter.webhooks.settings import ReceiverSettings
@@ -23,7 +22,7 @@ def receivers(url: str) -> list[ReceiverSettings]:
     return [a_receiver(f"{url}/{name}", name, connect_s=WAIT_S, reply_s=WAIT_S) for name in NAMES]
 
 
-async def live(folder: Path, url: str, life: int) -> NoReturn:
+async def live(folder: Path, url: str, life: int) -> None:
     clock = HandClock(NOON + timedelta(minutes=MINUTES * life))
     settings = receivers(url)
     async with a_site(folder, *settings, clock=clock) as site:
