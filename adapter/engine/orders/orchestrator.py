@@ -251,23 +251,28 @@ class Orchestrator:
         return saved
 
     async def _stepped(
-        self, found: _OpenOrder, change: Change, arriving: Device | None, *, looking: bool
+        self,
+        found: _OpenOrder,
+        change: Change,
+        arriving: Device | None,
+        *,
+        looking: bool,
+        facts: bool = False,
     ) -> tuple[UnitOfWork, OrderChange, bool]:
         """The order after the change, and whether it waits to learn what became of a command. The
         facts are loaded where they are asked for."""
-        work = await self._work(found, arriving, facts=found.world is not None)
+        work = await self._work(found, arriving, facts=facts or found.world is not None)
         try:
             if work.lacks_facts and work.decides:
                 raise FactsWanted
             return _changed(work, change, looking=looking)
         except FactsWanted:
-            work = await self._work(found, arriving, facts=True)
-            return _changed(work, change, looking=looking)
+            return await self._stepped(found, change, arriving, looking=looking, facts=True)
         except Exception:
             if not looking:
                 raise
             # What was reported is kept, whatever the look that it leads to comes to.
-            return await self._stepped(found, change, arriving, looking=False)
+            return await self._stepped(found, change, arriving, looking=False, facts=facts)
 
     async def carry_on(self, order: OrderId, look: OrderLook | None = None) -> None:
         """Look, hand out commands, look again, until the order waits for somebody else. `look` is
@@ -483,21 +488,21 @@ class Orchestrator:
         found = await self._load(order, facts=True)
         if (await self._work(found, None, facts=True)).dark:
             return frozenset()
-        ended: set[CommandId] = set()
-        for command in found.commands.values():
+        ended: set[ChildId] = set()
+        for child, command in found.commands.items():
             try:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
-                    ended.add(command.id)
+                    ended.add(child)
                 elif _unsent(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
-                    ended.add(command.id)
+                    ended.add(child)
                 elif sent and _at_head_end(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 words = {"command": command.id, "order": order, "reason": str(error)}
                 log.info("command_not_called_back", extra=words)
-        return frozenset(child.fact.id for child in found.case.children if child.command in ended)
+        return frozenset(ended)
 
     async def _stop_commands(self, case: OrderRecord) -> bool:
         """A withdrawn order wants no command of its own to be carried out that may still be called

@@ -22,6 +22,7 @@ from adapter.model.ids import ServicePointId
 from adapter.model.todo import TodoSubject
 from adapter.orders.field_activity_events import CrewStarted, MessageKind, WorkReported
 from adapter.orders.lifecycle import DARK_PRIORITY
+from adapter.orders.maintenance import MAINTENANCE_FINAL, MaintenanceActivity, MaintenanceState
 from adapter.orders.order import OrderKind, OrderState, ServiceOrder
 from adapter.orders.payment import PaidSupply
 from adapter.simulator.faults import Effect
@@ -312,18 +313,31 @@ async def test_a_cut_whose_outcome_nobody_knows_keeps_the_reconnection_open(
         assert sends(made.made, Operation.DISCONNECT_METER, 0) == 1
 
 
+async def answered(made: Rig, request: MaintenanceActivity) -> MaintenanceActivity:
+    """The request when its answer is there: one about a cut that is with the head end waits."""
+
+    def now(shown: OrderShown) -> MaintenanceActivity:
+        return next(each for each in shown.requests if each.id == request.id)
+
+    return now(await made.until(request.order, lambda s: now(s).state in MAINTENANCE_FINAL))
+
+
+@pytest.mark.parametrize("ahead", [0, 8])
 async def test_a_cancel_whose_cut_has_just_been_done_is_too_late_and_says_so(
-    tmp_path: Path,
+    ahead: int, tmp_path: Path
 ) -> None:
-    """The same race where the requester cancels: nothing calls a cut discarded that was done."""
+    """The same race where the requester cancels: nothing calls a cut discarded that was done.
+
+    He cancels a cut when one is done that came `ahead` of it, so that some are still under way.
+    """
     async with rig(tmp_path, places=PAYMENTS) as made:
         places = [await made.put(Place(number=number)) for number in range(PAYMENTS)]
         cuts: list[ServiceOrder] = []
-        asked: list[asyncio.Task[Any]] = []
+        asked: list[asyncio.Task[MaintenanceActivity]] = []
 
         def arrive(point: str) -> None:
-            if point == "completion.after_apply" and len(asked) < len(cuts):
-                order = cuts[len(asked)].id
+            if point == "completion.after_apply" and len(asked) + ahead < len(cuts):
+                order = cuts[len(asked) + ahead].id
                 asked.append(asyncio.create_task(made.orders.cancel(order, by="cis")))
 
         with watched(arrive):
@@ -335,8 +349,12 @@ async def test_a_cancel_whose_cut_has_just_been_done_is_too_late_and_says_so(
             off = made.switch(place.number) is SwitchState.DISCONNECTED
             assert off == (shown.order.state is DONE)
         for request in requests:
+            answer = await answered(made, request)
             if (await made.orders.get(request.order)).state is DONE:
-                assert "order a reconnection" in request.outcome
+                assert answer.state is MaintenanceState.REJECTED
+                assert "order a reconnection" in answer.outcome
+            else:
+                assert answer.state is MaintenanceState.COMPLETED
 
 
 async def test_who_discards_an_order_whose_cut_has_just_been_done_finds_it_completed(

@@ -359,12 +359,13 @@ class FailingRules(OrderRules):
         return super().patience(order)
 
 
+def failing(rules: OrderRules) -> OrderRules:
+    return FailingRules(**{each.name: getattr(rules, each.name) for each in fields(rules)})
+
+
 async def test_a_report_is_kept_though_the_look_that_it_leads_to_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(rules: OrderRules) -> OrderRules:
-        return FailingRules(**{each.name: getattr(rules, each.name) for each in fields(rules)})
-
     async with rig(tmp_path, customs=failing) as made:
         made.crew.idle = lambda message: True
         place = await made.put(Place(number=0, status=S.MANUAL_ON, **MANUAL))
@@ -379,6 +380,25 @@ async def test_a_report_is_kept_though_the_look_that_it_leads_to_fails(
         assert await made.status(place.device) is S.MANUAL_OFF
         monkeypatch.setattr(FailingRules, "broken", False)
         assert await made.orders.receive(report) is Receipt.REPEATED
+        await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
+
+
+async def test_a_visit_that_people_complete_stays_so_though_the_look_that_it_leads_to_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(tmp_path, customs=failing) as made:
+        made.crew.idle = lambda message: True
+        place = await made.put(Place(number=0, status=S.MANUAL_ON, **MANUAL))
+        order = await made.submit(K.DISABLE, place)
+        await made.until(order.id, lambda shown: bool(made.crew.heard))
+        (message,) = made.crew.heard
+        monkeypatch.setattr(FailingRules, "broken", True)
+        done = made.crew.done(message)
+        with pytest.raises(LookupError):
+            await made.operator.complete_visit(message.activity, done, by="ann")
+        assert await made.status(place.device) is S.MANUAL_OFF
+        monkeypatch.setattr(FailingRules, "broken", False)
+        made.orders.poke()
         await made.until(order.id, lambda shown: len(made.crew.heard) == 2)
 
 

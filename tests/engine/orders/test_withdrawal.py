@@ -11,6 +11,7 @@ import pytest
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
+from adapter.engine import crash_points
 from adapter.engine.orders.field_work import CancelRefused, FieldWorkRefused
 from adapter.engine.orders.ports import OrderShown
 from adapter.errors import Conflict, InvalidRequest
@@ -111,6 +112,29 @@ async def test_a_cancel_that_ends_a_command_of_which_nothing_has_left_says_so(
         assert "already" not in told.outcome
         ended = await made.until(order.id, state_is(DISCARDED))
         assert ended.children[0].fact.final
+
+
+async def test_a_cancel_ends_a_command_that_the_gateway_has_and_the_order_does_not_know_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted: list[str] = []
+    canceller = asyncio.current_task()
+
+    def arrive(point: str) -> None:
+        if point == "order.after_submit":
+            submitted.append(point)
+        if point == "order.before_save" and submitted and asyncio.current_task() is not canceller:
+            raise ConnectionError("what was submitted is not written down")
+
+    async with rig(tmp_path, switch=APPROVAL) as made:
+        place = await made.put(Place(number=0))
+        monkeypatch.setattr(crash_points, "_arrive", arrive)
+        order = await made.submit(K.CUT, place)
+        shown = await made.until(order.id, lambda s: bool(submitted))
+        assert shown.children[0].command is None
+        told = await made.orders.cancel(order.id, by="cis", reason="paid")
+        assert (told.state, told.action) == (M.COMPLETED, Action.DISCARD_CHILD)
+        assert (await made.orders.get(order.id)).state is DISCARDED
 
 
 async def test_one_reference_for_cancels_of_two_orders_at_once_is_refused_to_the_second(
