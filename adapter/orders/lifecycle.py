@@ -374,7 +374,7 @@ def _discarded(order: ServiceOrder, event: e.OrderDiscardAsked) -> _Change:
     if order.problem is not None and order.problem.code == PAYMENT:
         after = replace(order, fields={**order.fields, LEFT_OFF_BY: event.who})
     if cut_off(event.children):
-        after = _restored_by(order, event.restored_by)
+        after = _restored_by(after, event.restored_by)
         details["advice"] = _advice(after.fields.get(RECONNECT_ORDER, ""))
     gone = (e.DiscardChild(child=child.id, reason=event.reason) for child in open_)
     return _Change(after, (*gone, _reply(order, e.ReplyKind.FAILURE, details)))
