@@ -15,13 +15,14 @@ from types import MappingProxyType
 from typing import Final
 
 from adapter.commands import steps
-from adapter.commands.activity import Command, CommunicationState, State
+from adapter.commands.activity import Command, State
 from adapter.commands.clocks import ClockError
 from adapter.engine import crash_points
 from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock, Store
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.engine.listing import UnreadableRow, refuse_unreadable
+from adapter.engine.orders.child_commands import at_head_end, is_of, unsent
 from adapter.engine.orders.deliveries import Deliveries
 from adapter.engine.orders.facts import (
     MasterDataFailed,
@@ -435,7 +436,7 @@ class Orchestrator:
             return {}
         loaded = await self._command_store.load(list(ids.values()))
         found = {child: loaded[command] for child, command in ids.items() if command in loaded}
-        return {child: each for child, each in found.items() if _is_of(each, case, child)}
+        return {child: each for child, each in found.items() if is_of(each, case, child)}
 
     # ------------------------------------------------------------ commands
 
@@ -494,10 +495,10 @@ class Orchestrator:
                 if command.activity.state is State.VALIDATION_ERROR:
                     await self._commands.discard(command.id, by=f"order:{order}", reason=reason)
                     ended.add(child)
-                elif _unsent(command):
+                elif unsent(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
                     ended.add(child)
-                elif sent and _at_head_end(command):
+                elif sent and at_head_end(command):
                     await self._commands.cancel(command.id, by=f"order:{order}", reason=reason)
             except Conflict as error:
                 words = {"command": command.id, "order": order, "reason": str(error)}
@@ -585,14 +586,6 @@ def _void(by: OrderId) -> Change:
     return void
 
 
-def _is_of(command: Command, case: OrderRecord, child: ChildId) -> bool:
-    """Whether a command is the child's own, and not one that took its idempotency key."""
-    spec = next(each.fact.spec for each in case.children if each.fact.id == child)
-    asked = command.request
-    own = asked.order == case.order.id and asked.kind is spec.command
-    return own and asked.devices == (spec.device,)
-
-
 def _changed(
     work: UnitOfWork, change: Change, *, looking: bool
 ) -> tuple[UnitOfWork, OrderChange, bool]:
@@ -601,22 +594,3 @@ def _changed(
         work.stale = False
         monitor_order(work)
     return work, work.write(), work.awaits_outcome
-
-
-_QUEUED: Final = frozenset({State.AWAITING_APPROVAL, State.WAITING_FOR_EFFECTIVE_DATE})
-
-
-def _unsent(command: Command) -> bool:
-    """Whether nothing of the command has left."""
-    if command.activity.state in _QUEUED:
-        return True
-    return command.activity.state is State.COMMUNICATION_IN_PROGRESS and all(
-        communication.state is CommunicationState.QUEUED and communication.sent_at is None
-        for communication in command.communications
-    )
-
-
-def _at_head_end(command: Command) -> bool:
-    """Whether the head end may have it, and can be asked to cancel it."""
-    waits = command.activity.state is State.COMMUNICATION_IN_PROGRESS
-    return waits and steps.unclear(command) is None
