@@ -36,6 +36,7 @@ from adapter.commands.events import (
 from adapter.commands.timing import Policy
 from adapter.commands.transitions import ACTIVITY_MACHINE, Move, Transition
 from adapter.errors import Forbidden, IllegalTransition
+from adapter.model.names import alike
 from adapter.model.values import replace_struct as replace
 
 S = State
@@ -214,7 +215,7 @@ def _resolved_again(transition: Transition) -> None:
 
 def resolved(transition: Transition, event: Resolved) -> None:
     """Two people say what became of an unknown outcome. Raises Forbidden."""
-    if event.operator == event.approver or not event.operator or not event.approver:
+    if alike(event.operator, event.approver) or not event.operator or not event.approver:
         raise Forbidden("an unknown outcome is closed by two different people")
     transition.set(
         resolution=Resolution(

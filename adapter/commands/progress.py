@@ -55,6 +55,7 @@ from adapter.commands.timing import after, next_try
 from adapter.commands.transitions import Mover, Transition
 from adapter.errors import Forbidden, NotFound
 from adapter.model.ids import EventId
+from adapter.model.names import alike
 from adapter.model.values import replace_struct as replace
 
 S = State
@@ -82,7 +83,7 @@ def validated(transition: Transition, event: Validated) -> None:
 
 def approved(transition: Transition, by: str) -> None:
     """Raises Forbidden for the requester."""
-    if not by or by == transition.command.request.requester:
+    if not by or alike(by, transition.command.request.requester):
         raise Forbidden("a second person must approve, not the requester")
     transition.set(approved_by=by)
     ready(transition)

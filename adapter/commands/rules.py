@@ -37,6 +37,7 @@ from adapter.model.device import (
     override_problem,
 )
 from adapter.model.ids import CommandId, DeviceId, EndpointId, endpoint_key
+from adapter.model.names import alike
 
 _MAX_DEVICES: Final = 100_000
 
@@ -142,7 +143,7 @@ def _check_options(request: CommandRequest) -> None:
         if request.kind not in CLOSING_KINDS:
             raise InvalidRequest("past_unclear_order", "only a reconnect may pass the fence")
         operator, approver = request.past_unclear_order
-        if not operator or not approver or operator == approver:
+        if not operator or not approver or alike(operator, approver):
             raise InvalidRequest("past_unclear_order", "needs two different people")
     if request.idempotency_key is not None and not 1 <= len(request.idempotency_key) <= 200:
         raise InvalidRequest("idempotency_key", "1 to 200 characters")

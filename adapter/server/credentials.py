@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Final
 
 from adapter.errors import NotFound
-from adapter.server.settings import ApiKey, BasicUser, Role, seen
+from adapter.model.names import alike
+from adapter.server.settings import ApiKey, BasicUser, Role
 
 _LONGEST: Final = 4096
 
@@ -101,7 +102,7 @@ class ApiKeys:
 
     def names(self, name: str) -> bool:
         """Whether a key has this name, or one that looks like it."""
-        return any(seen(key.name) == seen(name) for key in self._keys.values())
+        return any(alike(key.name, name) for key in self._keys.values())
 
     def of_token(self, token: str, *, now: datetime) -> Caller | None:
         """The holder of a token, unless its key has expired. Every key is compared."""

@@ -36,8 +36,6 @@ _SHORTEST_MODULUS: Final = 342
 """Characters of one of 2048 bits."""
 
 _PUBLIC: Final = frozenset({"RSA", "EC", "OKP"})
-_OURS: Final = frozenset({"gateway", "unknown", "sighup"})
-"""Who acts in the audit, and is nobody."""
 
 
 class Elapsed(Protocol):
@@ -83,7 +81,7 @@ class Issuer:
             why = str(refused)
         except (JoseError, SettingsError) as error:
             why = f"{type(error).__name__}: {error}"
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
             why = type(error).__name__
         self._refusals.warning("token_refused", reason=why[:200])
         return None
@@ -144,8 +142,8 @@ class Issuer:
         if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
             raise TokenRefused("its api.oidc.name_claim is no name")
         check_name(name)
-        if name.casefold() in _OURS or self._taken(name):
-            raise TokenRefused("its name is a key's, or the gateway's own")
+        if self._taken(name):
+            raise TokenRefused("its name is a key's")
         return name
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[Role]:

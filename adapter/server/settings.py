@@ -3,7 +3,6 @@
 import hashlib
 import re
 import secrets
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +26,7 @@ from adapter.model.bounds import (
     Seconds,
     check_bounds,
 )
+from adapter.model.names import name_problem, seen
 from adapter.model.secret import Secret
 from adapter.settings.urls import url_problem
 
@@ -193,15 +193,6 @@ class ListenerSettings:
             )
 
 
-_LOOK_ALIKE: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l"})
-
-
-def seen(name: str) -> str:
-    """A name as it is taken at a glance: two that are the same here may be one person's."""
-    letters = unicodedata.normalize("NFKD", name).casefold().translate(_LOOK_ALIKE)
-    return "".join(each for each in letters if not unicodedata.combining(each))
-
-
 class Role(StrEnum):
     """What a key may do. Every role but `metrics` may read; none includes another but that."""
 
@@ -219,12 +210,9 @@ class Role(StrEnum):
 
 
 def check_name(name: str) -> None:
-    """Of who acts, in audits: letters that can be told from others. Raises SettingsError."""
-    if not name or not name.isprintable():
-        raise SettingsError("api key: needs a name")
-    letters = (unicodedata.name(each, "") for each in name if each.isalpha())
-    if not all(re.search(r"\bLATIN\b", letter) for letter in letters):
-        raise SettingsError(f"api key {name}: letters of a name are Latin ones")
+    """Of who acts, in audits. Raises SettingsError."""
+    if (problem := name_problem(name)) is not None:
+        raise SettingsError(f"api key {name}: {problem}" if name else f"api key: {problem}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def _rewriting(path: Path) -> Iterator[list[str]]:
     with _alone(path.parent):
         known = path.stat() if path.exists() else None
         old = "" if known is None else secret_from_file(path, several=True).reveal()
-        lines = old.splitlines()
+        lines = old.removesuffix("\n").split("\n") if old else []  # as `entries` reads them
         yield lines
         text = "".join(f"{line}\n" for line in lines)
         _keys_of(text)

@@ -158,7 +158,7 @@ def test_a_second_person_approves_and_the_order_goes_out() -> None:
     assert course.activity.approved_by == "supervisor"
 
 
-@pytest.mark.parametrize("by", ["billing", ""])
+@pytest.mark.parametrize("by", ["billing", "Billing", "b1lling", ""])
 def test_the_requester_cannot_approve(by: str) -> None:
     course = approval()
     with pytest.raises(Forbidden):

@@ -24,6 +24,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import say_command_waits
 from adapter.errors import Conflict, Forbidden, NotFound
 from adapter.model.ids import CommandId, EndpointId
+from adapter.model.names import alike
 
 
 class Commands:
@@ -134,7 +135,7 @@ class Commands:
     async def approve(self, command: CommandId, *, by: str) -> Command:
         """Approve a disconnect. Raises Forbidden for the requester."""
         found = await self.get(command)
-        if by == found.request.requester:
+        if alike(by, found.request.requester):
             raise Forbidden("the requester cannot approve the own command")
         return await self._workers.applier.apply(command, Approved(by=by), SavedWith(actor=by))
 

@@ -13,7 +13,10 @@ from adapter.orders.order import OrderKind, OrderState
 _ROWS: Final = (
     ("gateway", "started stopped quarantined undelivered row_set_aside key_refused audit_head"),
     ("gateway.switch_orders_", "held released"),
-    ("head_end", "lost back slow quick breaker_opened breaker_closed pushed_back silent silence_over"),
+    (
+        "head_end",
+        "lost back slow quick breaker_opened breaker_closed pushed_back silent silence_over",
+    ),
     ("command", "received needs_person late token_conflict"),
     ("command", " ".join(State)),
     ("command.to_do", " ".join(State)),

@@ -29,8 +29,9 @@ from adapter.engine.commands.summary import summary
 from adapter.engine.readings.ports import Blocks
 from adapter.model.device import InstallStatus
 from adapter.model.ids import CommandId, DeviceId, EndpointId, OrderId
+from adapter.model.names import alike
 from adapter.server.credentials import Caller
-from adapter.server.settings import Role, seen
+from adapter.server.settings import Role
 from adapter.web.api.call import (
     PREFIX,
     Address,
@@ -446,7 +447,7 @@ async def _second(api: ApiContext, asked: ApiRequest, role: Role) -> Caller:
     """The other person's key. Raises ProblemRaised 403."""
     given = asked.headers.get(SECOND_KEY, "")
     second = await api.caller_of(given.strip(), now=asked.now)
-    if second is None or role not in second.roles or seen(second.name) == seen(asked.actor):
+    if second is None or role not in second.roles or alike(second.name, asked.actor):
         raise ProblemRaised(
             403,
             "second_person_missing",

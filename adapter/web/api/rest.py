@@ -220,12 +220,16 @@ class Rest(Server):
             now, key = await self._caller(request)
             if route.roles:
                 _let_in(route.roles, key)
+            query, body = _query(route, request), await self._body(route, request)
+            if route.roles and body is not None:  # the key may have ended while the body came
+                now, key = await self._caller(request)
+                _let_in(route.roles, key)
             asked = ApiRequest(
                 key=key,
                 headers=request.headers,
                 path=request.match_info,
-                query=_query(route, request),
-                body=await self._body(route, request),
+                query=query,
+                body=body,
                 now=now,
             )
             held = nullcontext if key is None else partial(self._api.keys.while_good, key, now=now)

@@ -1,0 +1,31 @@
+"""Names of those who act: what is one, and which two may be one person's."""
+
+from adapter.model.names import OURS, alike, name_problem
+from tests.support import for_every
+
+ALIKE = [("ann", "Ann"), ("ann", "\u00e1nn"), ("lisa", "1isa"), ("lisa", "lIsa"), ("a b", "a  b")]
+
+
+@for_every(("one", "other"), ALIKE)
+def test_names_that_are_the_same_at_a_glance_may_be_one_persons(one: str, other: str) -> None:
+    assert alike(one, other)
+    assert alike(other, one)
+
+
+def test_two_people_are_two() -> None:
+    assert not alike("ann", "anna")
+    assert not alike("ann", "bob")
+
+
+@for_every("name", ["ann", "\u00c5sa", "j.doe", "ann-2", "Ann Miller", "ann@utility.example"])
+def test_a_name_of_latin_letters_is_one(name: str) -> None:
+    assert name_problem(name) is None
+
+
+@for_every(
+    "name",
+    ["", "ann ", " ann", "ann.", "a\u200bnn", "\u0251nn", "\u029fisa", "\u0131isa", "\u0430nn",
+     "l\nisa", *sorted(OURS), "Gateway", "head-End"],
+)  # fmt: skip
+def test_what_looks_like_another_or_like_the_gateway_is_none(name: str) -> None:
+    assert name_problem(name) is not None
