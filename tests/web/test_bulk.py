@@ -240,3 +240,27 @@ async def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         told = await asked(rig, lines(HEADER, *({"device": f"M{n}"} for n in (1, 2, 3))))
         assert (told.status, told["field"]) == (422, "rows")
         assert await stored(rig) == 0
+
+
+async def test_of_a_table_that_cannot_be_read_on_not_even_some_is_taken() -> None:
+    async with a_rig() as rig:
+        rows = (["device", "reference"], ["M1", ""], ["M2", '"a"b'], ["M3", ""])
+        told = await asked(rig, table({**HEADER, "partial": True}, *rows), media=CSV)
+        assert (told.status, told["field"]) == (422, "line 4")
+        assert await stored(rig) == 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        rb'{"device":"M1","\ud800":"x"}',
+        rb'{"device":"M1","priority":"\ud800"}',
+        rb'{"\ud800":1,"\ud800":2}',
+    ],
+)
+async def test_half_of_a_surrogate_pair_refuses_its_row_alone(row: bytes) -> None:
+    async with a_rig() as rig:
+        body = lines({**HEADER, "partial": True}, {"device": "M1"}) + b"\n" + row
+        told = await asked(rig, body)
+        assert (told.status, counts(told)) == (202, (2, 1, 0, 1))
+        assert "surrogate" in told["faults"][0]["rule"]

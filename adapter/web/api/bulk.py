@@ -16,6 +16,7 @@ from adapter.errors import InvalidRequest
 from adapter.model.json_members import RepeatedMember, json_value
 from adapter.model.whole_numbers import ROW
 from adapter.web.api.call import (
+    HALF,
     PREFIX,
     ApiContext,
     ApiRequest,
@@ -24,6 +25,7 @@ from adapter.web.api.call import (
     answer_from,
     check_callback,
     check_texts,
+    half_pair,
     install_status_of,
     limit_of,
     misshapen,
@@ -210,6 +212,8 @@ def _refused(error: _Bad) -> ProblemRaised:
 
 def _object(line: str) -> Member:
     """Raises _Bad."""
+    if "\\ud" in line.lower() and half_pair(line.encode()):
+        raise _Bad("line", HALF)
     try:
         found = json_value(line)
     except RepeatedMember as error:
@@ -252,7 +256,11 @@ def _table(lines: Iterator[Line]) -> Iterator[tuple[int, Member | _Bad]]:
             else:
                 yield ended, _nested(zip(names, cells, strict=True))
     except csv.Error as error:
-        yield ended, _Bad("line", f"is no CSV: {error}")
+        # Where the next row begins nobody knows: not even some of it is taken.
+        rule = f"is no CSV from here on: {error}"
+        raise ProblemRaised(
+            422, "invalid_request", f"line {ended}: {rule}", field=f"line {ended}", rule=rule
+        ) from None
 
 
 def _nested(cells: Iterable[tuple[str, str]]) -> Member:

@@ -1,6 +1,7 @@
 """What the routes of every subject share: request, answer, query, common types."""
 
 import asyncio
+import json
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -87,6 +88,7 @@ _MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
 _UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
 _PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
+HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 _PART: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 """Of a place in a body: `[0]`, or a name."""
 
@@ -256,6 +258,17 @@ def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[
         case inspect.StrType(pattern=pattern), str() if pattern in _CHECKS:
             if (problem := _CHECKS[pattern](value)) is not None:
                 yield place, problem
+
+
+def half_pair(raw: bytes) -> bool:
+    """Whether a text of the body has half of a surrogate pair, which is no character."""
+    try:
+        json.dumps(json.loads(raw), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def misshapen(text: str, body: type[Struct], given: object) -> tuple[str, str]:

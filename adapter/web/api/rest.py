@@ -1,7 +1,6 @@
 """The JSON interface over HTTP, on a port of its own."""
 
 import contextlib
-import json
 import logging
 import socket
 import time
@@ -36,12 +35,14 @@ from adapter.server.server import Server
 from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
+    HALF,
     ApiContext,
     ApiRequest,
     ApiResponse,
     RawBody,
     bad_query,
     check_texts,
+    half_pair,
     misshapen,
     require,
 )
@@ -56,7 +57,6 @@ _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
 _NOT_UTF8: Final = "\ufffd"
 """What is read in place of bytes that are no UTF-8."""
-_HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 log = logging.getLogger(__name__)
 
 
@@ -351,21 +351,10 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
     except msgspec.ValidationError as error:
         raise _misshapen(str(error), decoder.type, raw) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        why = _HALF if _half_pair(raw) else str(error)
+        why = HALF if half_pair(raw) else str(error)
         raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {why}") from None
     check_texts(decoded)
     return decoded
-
-
-def _half_pair(raw: bytes) -> bool:
-    """Whether a text of the body has half of a surrogate pair, which is no character."""
-    try:
-        json.dumps(json.loads(raw), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    except (ValueError, RecursionError):
-        return False
-    return False
 
 
 def _misshapen(text: str, body: type[msgspec.Struct], raw: bytes) -> ProblemRaised:
