@@ -72,6 +72,11 @@ class State(StrEnum):
         without a bound."""
         return self in FINAL or self is State.NEEDS_PERSON
 
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether a person is asked for something, who may let it go on."""
+        return self in TO_DO
+
 
 FINAL: Final = frozenset({State.COMPLETED, State.DISCARDED, State.CANCELED, State.RESOLVED})
 TO_DO: Final = frozenset(

@@ -10,9 +10,8 @@ import sys
 
 from adapter.client import CommandIn, CommandKind, GatewayClient
 
-ENDS = [f"openway.command.{each}" for each in ("completed", "discarded", "canceled", "resolved")]
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS work (key TEXT PRIMARY KEY, device TEXT NOT NULL);
+ENDS = ("completed", "discarded", "canceled", "resolved", "needs_person", "to_do.*")
+SCHEMA = """CREATE TABLE IF NOT EXISTS work (key TEXT PRIMARY KEY, device TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outcome (key TEXT PRIMARY KEY, command TEXT UNIQUE, outcome TEXT);
 CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY, cursor TEXT)"""
 AT_ONCE = asyncio.Semaphore(10)
@@ -23,29 +22,30 @@ async def check(gateway: GatewayClient, key: str, device: str, known: asyncio.Ev
     asked = CommandIn(kind=CommandKind.DEVICE_STATUS_CHECK, devices=[device])
     asked.idempotency_key = asked.reference = key
     async with AT_ONCE:
-        await gateway.submit_command(asked)  # in a later life: the same command
-        await known.wait()
+        made = await gateway.submit_command(asked)  # in a later life: the same command
+        if not made.state.waits_for_person:  # else its end is for a later life
+            await known.wait()
 
 
 async def follow(gateway: GatewayClient, db: sqlite3.Connection, known: dict) -> None:
     (after,) = db.execute("SELECT max(cursor) FROM place").fetchone()
-    async for page in gateway.event_pages(after, types=ENDS):
-        mine = [each for each in page.items if each.data["reference"] in known]
-        rows = [(each.data["reference"], each.subject, each.data["outcome"]) for each in mine]
+    async for page in gateway.event_pages(after, types=[f"openway.command.{end}" for end in ENDS]):
+        mine = [each.data for each in page.items if each.data["reference"] in known]
+        rows = [(of["reference"], of["id"], of["outcome"]) for of in mine if of["final"]]
         with db:
             db.executemany("INSERT INTO outcome VALUES (?, ?, ?)", rows)
             db.execute("INSERT OR REPLACE INTO place VALUES (1, ?)", (page.next,))
-        for key, _, _ in rows:
-            known[key].set()
+        for each in mine:
+            known[each["reference"]].set()
 
 
 async def main(url: str, file: str, count: int) -> None:
     db = sqlite3.connect(file)
     db.executescript(SCHEMA)
     async with GatewayClient(url, os.environ["OPENWAY_API_KEY"]) as gateway:
-        devices = [each.device.id async for each in gateway.list_devices()]
+        ids = [each.device.id async for each in gateway.list_devices()]
         with db:
-            rows = [(f"check-{device}", device) for device in devices[:count]]
+            rows = ((f"check-{each}", each) for each in ids[:count])
             db.executemany("INSERT OR IGNORE INTO work VALUES (?, ?)", rows)
         left = dict(db.execute(LEFT))
         known = {key: asyncio.Event() for key in left}

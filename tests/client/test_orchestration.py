@@ -51,6 +51,23 @@ def test_an_orchestration_that_is_killed_twice_knows_each_outcome_once(
         sys.stderr.write(told)
 
 
+def test_a_command_that_waits_for_a_person_holds_up_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, meters=3) as service:
+        openway = Terminal(capsys, monkeypatch, service.api_url)
+        openway.as_(ADMIN)("devices", "import", str(service.devices_file))
+        client = Client(url=service.api_url, key=Secret(OPERATOR))
+        devices = items(fields(client.get("/devices", {})))
+        device = fields(devices[0]["device"])["id"]
+        openway.as_(OPERATOR)(
+            "command", "submit", "device_status_check", str(device), "--effective-at", "+2h"
+        )
+        for _ in range(2):
+            assert started(service.api_url, tmp_path / "work.db", 3).wait(WAIT_S) == 0
+            assert outcomes_in(tmp_path / "work.db") == 2
+
+
 def started(url: str, file: Path, count: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, str(EXAMPLE), url, str(file), str(count)],

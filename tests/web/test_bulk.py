@@ -173,18 +173,31 @@ async def test_the_same_bulk_at_the_same_time_is_one() -> None:
         assert await stored(rig) == 2
 
 
-async def test_two_rows_for_a_meter_are_judged_as_two_commands_are() -> None:
+async def test_a_meter_that_stands_in_two_rows_is_a_fault_of_the_second() -> None:
     async with a_rig() as rig:
         header = {"kind": "remote_disconnect", "idempotency_key": "k"}
-        made = await asked(rig, lines(header, {"device": "M1"}, {"device": "M1"}, {"device": "M2"}))
-        assert counts(made) == (3, 3, 0, 0)
-        assert made["states"] == {
-            State.COMMUNICATION_IN_PROGRESS.value: 2,
-            State.VALIDATION_ERROR.value: 1,
-        }
+        body = (header, {"device": "M1"}, {"device": "M2"}, {"device": "M1"})
+        told = await asked(rig, lines(*body))
+        assert told["faults"] == [
+            {
+                "line": 4,
+                "field": "devices",
+                "rule": "is in line 2 already: one open command of a kind a meter",
+            }
+        ]
+        assert await stored(rig) == 0
+        made = await asked(rig, lines({**header, "partial": True}, *body[1:]))
+        assert counts(made) == (3, 2, 0, 1)
+        assert made["states"] == {State.COMMUNICATION_IN_PROGRESS.value: 2}
+
+
+async def test_a_meter_may_stand_in_two_rows_where_the_key_of_one_is_known() -> None:
+    async with a_rig() as rig:
         same = {"device": "M1", "idempotency_key": "one"}
-        header = {**HEADER, "idempotency_key": "again"}
-        made = await asked(rig, lines(header, same, same))
+        made = await asked(rig, lines({**HEADER, "idempotency_key": "again"}, same, same))
+        assert counts(made) == (2, 1, 1, 0)
+        header = {**HEADER, "idempotency_key": "later"}
+        made = await asked(rig, lines(header, {"device": "M1"}, same))
         assert counts(made) == (2, 1, 1, 0)
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from adapter.commands.activity import Command, CommandRequest, State
 from adapter.commands.flows import CommandKind
+from adapter.commands.rules import lanes_of
 from adapter.engine import tracing
 from adapter.engine.commands.ports import (
     Accepted,
@@ -193,6 +194,7 @@ class BulkRequests:
             looks = (self._look(rows, line, asked.rows[line], actor) for line in some)
             await asyncio.gather(*looks)
         rows.ready = dict(sorted(rows.ready.items()))
+        _refuse_repeated(rows)
         return rows
 
     async def _look(self, rows: _Sorted, line: int, request: CommandRequest, actor: str) -> None:
@@ -269,6 +271,22 @@ def check_count(rows: int) -> None:
     """Raises InvalidRequest for too many rows, or none."""
     if not 1 <= rows <= MOST_ROWS:
         raise InvalidRequest("rows", f"from 1 to {MOST_ROWS}")
+
+
+def _refuse_repeated(rows: _Sorted) -> None:
+    """New commands for a meter that a row before them has. The same key is the same command: what
+    becomes of that the store says."""
+    lines: dict[str, int] = {}
+    for line, each in list(rows.ready.items()):
+        lanes = lanes_of(each.draft.request, each.draft.targets)
+        first = next((lines[lane] for lane in lanes if lane in lines), None)
+        if first is None:
+            lines |= dict.fromkeys(lanes, line)
+        elif each.submission.key != rows.ready[first].submission.key:
+            del rows.ready[line]
+            rows.refuse(
+                line, "devices", f"is in line {first} already: one open command of a kind a meter"
+            )
 
 
 def _same(header: BulkHeader, content: str) -> BulkHeader:
