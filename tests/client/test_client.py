@@ -91,7 +91,8 @@ async def test_a_command_is_submitted_looked_at_listed_waited_for_and_cancelled(
         gone = await client.cancel_command(made.id, reason="not wanted")
         assert gone.state == "canceled"
         assert (await client.wait_command(made.id, timeout_s=30)).final
-        assert (await client.get_command_outcomes(made.id)).items == []
+        (outcome,) = (await client.get_command_outcomes(made.id)).items
+        assert (outcome.result, outcome.reason) == ("failed", gone.reason)
         listed = [each.id async for each in client.list_commands(state=State.CANCELED)]
         assert listed == [made.id]
         assert [each async for each in client.list_commands(device="M2", open=True)] == []

@@ -272,6 +272,19 @@ async def test_outcomes_and_messages_of_a_command_can_be_read() -> None:
             assert isinstance(told["items"], list)
 
 
+async def test_the_outcomes_of_a_command_that_has_ended_are_those_of_its_event() -> None:
+    async with a_rig() as rig:
+        later = "2026-03-03T00:00:00Z"
+        made = await submitted(rig, CommandKind.DEVICE_STATUS_CHECK, effective_at=later)
+        path = f"/commands/{made['id']}"
+        assert (await rig.ask("GET", f"{path}/outcomes"))["items"] == []
+        await rig.ask("POST", f"{path}/cancel", {"reason": "not wanted"})
+        (event,) = (await rig.ask("GET", "/events?types=openway.command.canceled"))["items"]
+        items = (await rig.ask("GET", f"{path}/outcomes"))["items"]
+        assert len(items) == 1
+        assert [{**each, "incomplete": ""} for each in event["data"]["outcomes"]] == items
+
+
 async def test_a_command_that_breaks_a_rule_is_kept_and_can_be_retried_or_discarded() -> None:
     async with a_rig() as rig:
         made = await submitted(rig, CommandKind.REMOTE_CONNECT)

@@ -21,7 +21,7 @@ from adapter.commands.activity import (
 from adapter.commands.business_objects import object_of_operation
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority
-from adapter.commands.outcomes import EndpointOutcome, EndpointResult
+from adapter.commands.outcomes import EndpointOutcome, EndpointResult, of_each
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import Filter, Logged
@@ -422,6 +422,8 @@ async def get_command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse
 async def get_command_outcomes(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = await api.gateway.commands.get(_command(asked))
     found = await api.gateway.commands.outcomes(command.id)
+    if command.activity.state.final:
+        found = of_each(command, found)
     return ApiResponse(body=Outcomes.of(found, await api.gateway.commands.incomplete(command)))
 
 
