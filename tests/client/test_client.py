@@ -75,7 +75,7 @@ def test_a_method_bears_the_name_of_its_operation_and_gives_what_that_gives() ->
 
 
 def test_the_names_that_type_checkers_see_are_there() -> None:
-    assert sorted(adapter.client.__all__) == adapter.client.__all__
+    assert sorted(adapter.client.__all__) == adapter.client.__all__ == dir(adapter.client)
     for name in adapter.client.__all__:
         assert getattr(adapter.client, name).__name__ == name
 

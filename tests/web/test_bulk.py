@@ -106,7 +106,8 @@ BAD_ROWS: tuple[tuple[Any, str], ...] = (
     ({"device": "nobody"}, "devices"),
     ({"device": "M1", "devicce": 1}, "devicce"),
     ({"device": "M1", "effective_at": "soon"}, "effective_at"),
-    ({"device": " M1"}, "devices[0]"),
+    ({"device": " M1"}, "device"),
+    ({"devices": [" M1"]}, "devices[0]"),
     ({"device": "M1", "kind": "load_check"}, "kind"),
     ({"device": "M1", "devices": ["M1"]}, "device"),
     ({"device": "M1", "priority": "urgend"}, "priority"),
@@ -240,6 +241,31 @@ async def test_a_file_that_is_none_is_refused(body: bytes, media: str, status: i
         assert await stored(rig) == 0
 
 
+NO_HEADER = "the first line must be the header, in JSON"
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "rule"),
+    [
+        (b"", LINES, NO_HEADER),
+        (b"device\nM1", CSV, NO_HEADER),
+        (lines(HEADER), LINES, "from 1 to 1000 rows, these are 0"),
+        (lines(HEADER) + b"\n{not json", LINES, "is no JSON: Expecting property name"),
+        (table(HEADER, ("device", "device"), ("M1", "M2")), CSV, "the column device stands twice"),
+        (table(HEADER, ("device", "reference"), ("M1",)), CSV, "2 cells, not 1: device, reference"),
+        (lines(HEADER, {"device": "M1", "effective_at": "soon"}), LINES, "is no time, as 2026"),
+        (lines(HEADER, {"device": 1}), LINES, "must be a text, not a whole number"),
+    ],
+)
+async def test_what_is_wrong_with_a_file_is_said_for_people(
+    body: bytes, media: str, rule: str
+) -> None:
+    async with a_rig() as rig:
+        told = await asked(rig, body, media=media)
+        assert told["rule"].startswith(rule), told["rule"]
+        assert await stored(rig) == 0
+
+
 async def test_a_key_needs_the_role_of_the_kind() -> None:
     async with a_rig() as rig:
         header = {"kind": "remote_disconnect", "idempotency_key": "k"}
@@ -252,6 +278,7 @@ async def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_rig() as rig:
         told = await asked(rig, lines(HEADER, *({"device": f"M{n}"} for n in (1, 2, 3))))
         assert (told.status, told["field"]) == (422, "rows")
+        assert told["rule"] == "from 1 to 2 rows, these are more"
         assert await stored(rig) == 0
 
 

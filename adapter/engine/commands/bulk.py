@@ -270,7 +270,8 @@ class BulkRequests:
 def check_count(rows: int) -> None:
     """Raises InvalidRequest for too many rows, or none."""
     if not 1 <= rows <= MOST_ROWS:
-        raise InvalidRequest("rows", f"from 1 to {MOST_ROWS}")
+        many = "more" if rows > MOST_ROWS else rows  # who reads them stops at the first too many
+        raise InvalidRequest("rows", f"from 1 to {MOST_ROWS} rows, these are {many}")
 
 
 def _refuse_repeated(rows: _Sorted) -> None:

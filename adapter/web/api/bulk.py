@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, TypeVar
@@ -182,6 +184,10 @@ class _Bad(Exception):
         self.rule = rule
 
 
+class _NoObject(_Bad):
+    """A line that is no object of JSON."""
+
+
 def _numbered(given: RawBody) -> Iterator[Line]:
     """The lines that are not empty. Raises ProblemRaised where it is no text."""
     try:
@@ -196,6 +202,8 @@ def _header(line: Line) -> tuple[BulkIn, Member]:
     try:
         members = _object(line[1])
         header = _made(members, BulkIn, strict=True)
+    except _NoObject:
+        raise _refused(_Bad("line", "the first line must be the header, in JSON")) from None
     except _Bad as error:
         raise _refused(error) from None
     if header.devices:
@@ -211,17 +219,20 @@ def _refused(error: _Bad) -> ProblemRaised:
 
 
 def _object(line: str) -> Member:
-    """Raises _Bad."""
+    """Raises _Bad, _NoObject where it is none."""
     if "\\ud" in line.lower() and half_pair(line.encode()):
         raise _Bad("line", HALF)
     try:
         found = json_value(line)
     except RepeatedMember as error:
         raise _Bad(error.name[:100], "once in an object") from None
+    except json.JSONDecodeError as error:  # its own text names a line as well: always the first
+        rule = f"is no JSON: {error.msg}, column {error.colno}"
+        raise _NoObject("line", rule) from None
     except ValueError as error:
-        raise _Bad("line", f"is no JSON: {error}") from None
+        raise _NoObject("line", f"is no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise _Bad("line", "must be an object of JSON")
+        raise _NoObject("line", "must be an object of JSON")
     return found
 
 
@@ -247,12 +258,13 @@ def _table(lines: Iterator[Line]) -> Iterator[tuple[int, Member | _Bad]]:
     try:
         names = next(reader, [])
         if len(set(names)) != len(names):
-            raise ProblemRaised(
-                422, "invalid_request", "a column stands twice", field=f"line {first}", rule="once"
-            )
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            rule = f"the column {twice[:100]} stands twice"
+            raise ProblemRaised(422, "invalid_request", rule, field=f"line {first}", rule=rule)
+        columns = ", ".join(names)[:200]
         for cells in reader:
             if len(cells) != len(names):
-                yield ended, _Bad("line", f"{len(names)} cells, not {len(cells)}")
+                yield ended, _Bad("line", f"{len(names)} cells, not {len(cells)}: {columns}")
             else:
                 yield ended, _nested(zip(names, cells, strict=True))
     except csv.Error as error:
@@ -342,7 +354,12 @@ class _Rows:
                 raise _Bad("device", "device or devices, not both")
             own["devices"] = [own.pop("device")]
         members = {**self._shared, **own, "kind": self._header.kind.value}
-        wanted = _made(members, CommandIn, strict=strict)
+        try:
+            wanted = _made(members, CommandIn, strict=strict)
+        except _Bad as error:
+            if "device" in row and error.field == "devices[0]":
+                raise _Bad("device", error.rule) from None
+            raise
         if wanted.past_unclear_order:
             raise _Bad("past_unclear_order", "takes two people: ask for it alone")
         check_callback(self._api, wanted.callback_url)

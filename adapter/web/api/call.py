@@ -87,6 +87,17 @@ _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.+?)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `(.+?)`")
 _UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
 _PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
+_NO_TIME: Final = "Invalid RFC3339 encoded datetime"
+_OTHER_TYPE: Final = re.compile(r"^Expected `([^`]+)`, got `([^`]+)`$")
+_TYPES: Final[Mapping[str, str]] = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "datetime": "a time",
+}
 _PLACE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 HALF: Final = "a text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 _PART: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
@@ -283,6 +294,11 @@ def misshapen(text: str, body: type[Struct], given: object) -> tuple[str, str]:
     if unknown is not None:
         known = fields_at(body, place[1] if place else "")
         rule = f"unknown field {unknown[1][:100]}{meant(unknown[1], known)}"
+    if rule == _NO_TIME:
+        rule = "is no time, as 2026-03-01T06:00:00Z"
+    if other := _OTHER_TYPE.search(rule):
+        wanted = " or ".join(_TYPES.get(each, each) for each in other[1].split(" | "))
+        rule = f"must be {wanted}, not {_TYPES.get(other[2], other[2])}"
     if found := _PATTERN.search(rule):
         pattern = found[1].encode().decode("unicode_escape")
         rule = RULES.get(pattern, "has another form")
