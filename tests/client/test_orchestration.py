@@ -66,6 +66,9 @@ def test_a_command_that_waits_for_a_person_holds_up_no_run(
         for _ in range(2):
             assert started(service.api_url, tmp_path / "work.db", 3).wait(WAIT_S) == 0
             assert outcomes_in(tmp_path / "work.db") == 2
+        for each in items(fields(client.get("/commands", {"state": "completed"}))):
+            outcomes = items(fields(client.get(f"/commands/{each['id']}/outcomes")))
+            assert [outcome["result"] for outcome in outcomes] == ["succeeded"]
 
 
 def started(url: str, file: Path, count: int) -> "subprocess.Popen[bytes]":
