@@ -86,7 +86,7 @@ def new_key(
     The token is shown once; the line goes into the file that api.keys_file names, where a gateway
     that runs finds it within seconds.
     """
-    from adapter.errors import InvalidRequest
+    from adapter.errors import InvalidRequest, SettingsError
     from adapter.server.settings import ApiKey, Role
     from adapter.service.api_keys import append_key
 
@@ -95,7 +95,13 @@ def new_key(
         raise InvalidRequest("roles", f"{unknown[0]!r} is none of {', '.join(known)}")
     if len(name.split()) != 1:
         raise InvalidRequest("name", "one word")
-    key, token = ApiKey.make(name, *map(Role, roles), now=datetime.now(UTC), expires_at=expires)
+    now = datetime.now(UTC)
+    if expires is not None and expires <= now:
+        raise InvalidRequest("expires", f"{expires:%F %T}Z is past")
+    try:
+        key, token = ApiKey.make(name, *map(Role, roles), now=now, expires_at=expires)
+    except SettingsError as error:
+        raise InvalidRequest("key", str(error)) from None
     file = _key_file(session) if append else None
     if file is not None:
         append_key(file, key)

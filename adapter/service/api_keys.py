@@ -18,7 +18,7 @@ from adapter.engine.commands.ports import AuditNote, Change, Clock, Store
 from adapter.engine.private_files import OWNER_ONLY, write_whole
 from adapter.engine.upkeep.todo import Todo
 from adapter.engine.upkeep.todo_kinds import of_key_file
-from adapter.errors import Conflict, SettingsError
+from adapter.errors import Conflict, InvalidRequest, SettingsError
 from adapter.model.values import replace
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role, check_keys
@@ -45,9 +45,14 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 
 def append_key(path: Path, key: ApiKey) -> None:
-    """Add its line; make the file where there is none. Raises SettingsError, also where the two
-    would not go together, OSError."""
+    """Add its line; make the file where there is none. Raises InvalidRequest where it does not go
+    with the keys that are there, SettingsError where those are bad, OSError."""
     with _rewriting(path) as lines:
+        known = _keys_of("\n".join(lines))
+        try:
+            check_keys((*known, key))
+        except SettingsError as error:
+            raise InvalidRequest("key", str(error)) from None
         lines.append(key.line)
 
 
@@ -63,12 +68,19 @@ def hash_tokens(path: Path) -> Sequence[ApiKey]:
     return found
 
 
-def remove_key(path: Path, id_: str, remark: str) -> None:
-    """Put a remark in the place of its line. Raises SettingsError, OSError."""
+def remove_key(path: Path, id_: str, remark: str, *, now: datetime) -> None:
+    """Put a remark in the place of its line. Raises Conflict for the last administrator's,
+    SettingsError, OSError."""
     with _rewriting(path) as lines:
+        if [key.id for key in _keys_of("\n".join(lines)) if _administers(key, now)] == [id_]:
+            raise Conflict("the last key with the role admin; add another first")
         for number, line in enumerate(lines):
             if any(ApiKey.from_line(entry).id == id_ for entry in entries(line)):
                 lines[number] = f"# {remark}"
+
+
+def _administers(key: ApiKey, now: datetime) -> bool:
+    return Role.ADMIN in key.roles and (key.expires_at is None or now < key.expires_at)
 
 
 @contextmanager
@@ -209,9 +221,10 @@ class WatchedKeys:
             ids = ", ".join(each.id for each in found)
             raise Conflict(f"{key} has {len(found)} keys: which of {ids}?")
         (one,) = found
-        remark = f"{self._clock.now():%F %T}Z: {one.name} {one.id} was withdrawn by {by}"
+        now = self._clock.now()
+        remark = f"{now:%F %T}Z: {one.name} {one.id} was withdrawn by {by}"
         try:
-            await asyncio.to_thread(remove_key, self._path, one.id, remark)
+            await asyncio.to_thread(remove_key, self._path, one.id, remark, now=now)
         except (SettingsError, OSError) as error:
             raise Conflict(f"the key is in force, its file stays as it is: {error}") from None
         await self.reload(by=by, reason=reason)

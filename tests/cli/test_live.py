@@ -178,6 +178,19 @@ def test_what_is_refused_is_one_clear_line(
     assert named in refused.err
 
 
+def test_half_a_head_is_wrong_usage_and_no_alarm(openway: Terminal) -> None:
+    refused = openway.as_(ADMIN)("audit", "verify", "--head", "5")
+    assert (refused.code, refused.out) == (Exit.INVALID, "")
+    assert "NUMBER:DIGEST" in refused.err
+
+
+def test_the_last_admin_stays(openway: Terminal) -> None:
+    refused = openway.as_(ADMIN)("keys", "withdraw", "root")
+    assert refused.code == Exit.CONFLICT
+    assert "the last key with the role admin; add another first" in refused.err
+    assert openway("keys", "list").code == Exit.OK
+
+
 def test_without_a_key_nobody_is_let_in_and_told_how_to_get_one(openway: Terminal) -> None:
     refused = openway.as_("not-a-key")("command", "list")
     assert refused.code == Exit.CONFLICT

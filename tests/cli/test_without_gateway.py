@@ -394,7 +394,15 @@ def test_a_new_key_is_written_into_its_file_and_tokens_in_it_are_hashed(
         out.write(f"bob read {'b' * 40}\n")
     assert "1 token hashed" in output(capsys, "config", "hash-keys")
     assert "b" * 40 not in file.read_text(encoding="utf-8")
-    assert run(["config", "new-key", "ann", "read", "king", "--append"]) == Exit.INVALID
+    before = file.read_bytes()
+    for wrong in (
+        ("ann", "read", "king"),
+        ("ann", "switch", "approve"),
+        ("Ann", "read"),
+        ("carl", "read", "--expires", "2020-01-01T00:00:00Z"),
+    ):
+        assert run(["config", "new-key", *wrong, "--append"]) == Exit.INVALID, wrong
+    assert file.read_bytes() == before
     (tmp_path / "openway.toml").write_text("", encoding="utf-8")
     assert run(["config", "new-key", "ann", "read", "--append"]) == Exit.SETTINGS
 
@@ -407,4 +415,4 @@ def test_a_new_key_is_taken_by_the_settings(
     monkeypatch.setenv("OPENWAY_API_KEYS", made["line"])
     assert "1 setting given" in output(capsys, "config", "check")
     assert run(["config", "new-key", "ann", "king"]) == Exit.INVALID
-    assert run(["config", "new-key", "ann", "switch", "approve"]) == Exit.SETTINGS
+    assert run(["config", "new-key", "ann", "switch", "approve"]) == Exit.INVALID

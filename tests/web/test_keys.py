@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.errors import SettingsError
+from adapter.errors import InvalidRequest
 from adapter.model.values import replace
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role
@@ -171,6 +171,23 @@ async def test_a_key_is_withdrawn_by_its_name_or_id_and_its_line_goes(tmp_path: 
         assert (await made.rig.ask("POST", "/keys/admin/withdraw", {}, by="switcher")).status == 403
 
 
+async def test_the_last_administrator_is_not_withdrawn(tmp_path: Path) -> None:
+    async with watched(tmp_path) as made:
+        past, _ = ApiKey.make("eve", Role.ADMIN, now=NOON, expires_at=NOON)
+        append_key(made.file, past)
+        await made.look()
+        before = made.file.read_bytes()
+        for key in ("admin", KEYS[-1].id):
+            told = await made.rig.ask("POST", f"/keys/{key}/withdraw", {}, by="admin")
+            assert (told.status, told["code"]) == (409, "conflict")
+            assert told["detail"] == "the last key with the role admin; add another first"
+        assert made.file.read_bytes() == before
+        append_key(made.file, ApiKey.make("zoe", Role.ADMIN, now=NOON)[0])
+        for key in ("eve", "admin"):
+            told = await made.rig.ask("POST", f"/keys/{key}/withdraw", {}, by="admin")
+            assert told.status == 200, key
+
+
 async def test_of_two_keys_of_one_name_the_id_is_asked_for(tmp_path: Path) -> None:
     async with watched(tmp_path) as made:
         append_key(made.file, ApiKey.make("reader", Role.READ, now=NOON)[0])
@@ -245,7 +262,7 @@ def test_a_line_that_does_not_go_with_the_others_is_not_written(tmp_path: Path) 
     assert file.stat().st_mode & 0o777 == 0o600
     before = file.read_bytes()
     for name, role in (("ann", Role.APPROVE), ("Ann", Role.READ)):
-        with pytest.raises(SettingsError, match=r"look alike|two names"):
+        with pytest.raises(InvalidRequest, match=r"look alike|two names"):
             append_key(file, ApiKey.make(name, role, now=NOON)[0])
     assert file.read_bytes() == before
     assert os.listdir(tmp_path) == ["keys"]

@@ -423,6 +423,14 @@ async def test_the_books_are_open() -> None:
         assert len(told["items"]) == 1
         verified = await rig.ask("GET", "/audit/verify", by="admin")
         assert verified["intact"] is True
+        digest = (await rig.ask("GET", "/audit?limit=500", by="admin"))["items"][-1]
+        head = f"{digest['seq']}:{digest['digest']}"
+        for good in (head, head.upper()):
+            assert (await rig.ask("GET", f"/audit/verify?head={good}", by="admin"))["intact"]
+        for half in ("5", "5:", head[:-1], head[:-2], f"{head}00", f"0{head[1:]}", f"x{head}"):
+            told = await rig.ask("GET", f"/audit/verify?head={half}", by="admin")
+            assert (told.status, told["code"], told["field"]) == (422, "bad_query", "head"), half
+            assert "NUMBER:DIGEST" in told["rule"]
 
 
 async def test_a_damaged_row_does_not_make_the_gateway_unready() -> None:

@@ -1,5 +1,6 @@
 """Routes of upkeep: audit, ledger, retention, rows set aside, held switch orders, clock, health."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,6 +32,7 @@ from adapter.web.api.call import (
     whole_of,
 )
 
+_DIGEST: Final = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _MOVES_SWITCHES: Final = frozenset({RowKind.COMMAND, RowKind.COMMUNICATION, RowKind.ORDER})
 
 
@@ -99,14 +101,18 @@ async def verify_audit(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 
 def _head_of(asked: ApiRequest) -> tuple[int, str] | None:
-    """A head that was given out: number and digest. Raises ProblemRaised 400."""
+    """A head that was given out: number and digest. Raises ProblemRaised 422: half of a digest
+    would differ from every chain, and raise a false alarm."""
     if "head" not in asked.query:
         return None
     seq, _, digest = asked.query["head"].partition(":")
     try:
-        return read_whole(seq, ROW), bytes.fromhex(digest).hex()
+        number = read_whole(seq, ROW)
     except ValueError:
-        raise bad_query("head", "must be NUMBER:DIGEST of a head that was given out") from None
+        number = 0
+    if not number or _DIGEST.fullmatch(digest) is None:
+        raise bad_query("head", "NUMBER:DIGEST of a head that was given out, 64 hex digits")
+    return number, digest.lower()
 
 
 # ---------------------------------------------------------------- retention
