@@ -7,7 +7,8 @@ import (`engine.imports`), a field system's no (`engine.field_work`), a recordin
 
 GatewayError                    stable public `code`, one sentence for people
 ├── InvalidRequest              a field and the rule it breaks; nothing was stored
-│   └── UnknownDevice           the registry has no such device
+│   ├── UnknownDevice           the registry has no such device
+│   └── UnknownServicePoint     the registry has no such service point
 ├── NotFound                    no such command, communication, device or quarantined message
 ├── NotKept                     it was there, and was removed for its age
 ├── Conflict                    same idempotency key, other content; or the state forbids it
@@ -34,10 +35,15 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one that is like it, but for a letter or two; far-off words are none."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.65)), None)
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """`; did you mean x?`, for the end of a sentence about an unknown name; or nothing."""
-    close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = closest(name, known)
+    return f"; did you mean {close}?" if close else ""
 
 
 class GatewayError(Exception):
@@ -59,6 +65,10 @@ class InvalidRequest(GatewayError):
 
 class UnknownDevice(InvalidRequest):
     code = "unknown_device"
+
+
+class UnknownServicePoint(InvalidRequest):
+    code = "unknown_service_point"
 
 
 class NotFound(GatewayError):

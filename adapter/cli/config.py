@@ -97,7 +97,7 @@ def new_key(
         raise InvalidRequest("name", "one word")
     now = datetime.now(UTC)
     if expires is not None and expires <= now:
-        raise InvalidRequest("expires", f"{expires:%F %T}Z is past")
+        raise InvalidRequest("expires", f"{expires.isoformat()} is past")
     try:
         key, token = ApiKey.make(name, *map(Role, roles), now=now, expires_at=expires)
     except SettingsError as error:

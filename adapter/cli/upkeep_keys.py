@@ -18,7 +18,18 @@ KEYS: Final = columns(
 )
 
 
-@click.group()
+class _Keys(click.Group):
+    """Tells who looks here for a way to make a key where it is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "add":
+            raise click.UsageError("`openway config new-key NAME ROLES --append` adds a key", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Keys)
 def keys() -> None:
     """Look at the API keys in force and withdraw them; `openway config new-key` makes one."""
 
@@ -41,6 +52,8 @@ def withdraw(session: Session, /, key: str, reason: str, as_json: bool) -> None:
 
     Its line goes out of the file of api.keys_file.
     """
+    if not key:
+        raise click.UsageError("which? KEY is an id or a name")
     _show(
         session.client.post(f"/keys/{segment(key)}/withdraw", {"reason": reason}), as_json=as_json
     )

@@ -1,14 +1,13 @@
 """Values of settings: from TOML or a variable's text to the type that the setting has."""
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from adapter.errors import SettingsError
+from adapter.errors import SettingsError, meant
 from adapter.model.bounds import Bounds, bounds_in, unwrapped
 from adapter.model.decimals import read_decimal
 from adapter.model.whole_numbers import Span, read_whole
@@ -16,12 +15,6 @@ from adapter.model.whole_numbers import Span, read_whole
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ANY: Final = Span(-(10**40), 10**40)
 _YES, _NO = frozenset({"true", "yes", "1", "on"}), frozenset({"false", "no", "0", "off"})
-
-
-def guess(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` where something similar is known, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def from_text(kind: Any, text: str) -> object:
@@ -137,7 +130,7 @@ def _word(kind: Any, value: object) -> str:
     text = _text(value)
     if text in known:
         return text if get_args(kind) else kind(text)
-    hint = guess(text, known)
+    hint = meant(text, known)
     listed = f"; known are {', '.join(known)}" if len(known) <= 8 and not hint else ""
     raise _Wrong(f"{text!r} is unknown{hint}{listed}")
 

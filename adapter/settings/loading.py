@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
-from adapter.errors import SettingsError
+from adapter.errors import SettingsError, meant
 from adapter.model.bounds import Bounds, bounds_in, unwrapped
 from adapter.model.secret import Secret
 from adapter.model.values import replace
-from adapter.settings.conversion import convert, from_text, guess, path_of
+from adapter.settings.conversion import convert, from_text, path_of
 from adapter.settings.text_files import open_to_others, secret_from_environment, secret_from_file
 
 T = TypeVar("T")
@@ -208,13 +208,13 @@ class Sources:
         known = list(known)
         for name in given:
             if name not in known:
-                self.complain(_below(at, name), f"unknown setting{guess(name, known)}")
+                self.complain(_below(at, name), f"unknown setting{meant(name, known)}")
 
     def refuse_unknown_variables(self, kind: type, reserved: Iterable[str]) -> None:
         known = frozenset(reserved).union(*(leaf.variables for leaf in leaves(kind)))
         for name in sorted(self.environ):
             if name.startswith(PREFIX) and name not in known:
-                self.complain(name, f"unknown variable{guess(name, known)}")
+                self.complain(name, f"unknown variable{meant(name, known)}")
 
 
 def read_section(
@@ -297,7 +297,7 @@ def _read_keyed(
     known = [key.value for key in keys]
     for name in given:
         if name not in known:
-            sources.complain(f"{at}.{name}", f"unknown{guess(name, known)}")
+            sources.complain(f"{at}.{name}", f"unknown{meant(name, known)}")
     rows: dict[StrEnum, object] = {}
     for key in keys:
         name = f"{at}.{key.value}"

@@ -87,6 +87,26 @@ def test_a_word_that_is_none_is_told_with_the_one_that_was_meant(
     assert f"; did you mean {close}?" in capsys.readouterr().err
 
 
+def test_a_far_off_word_is_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["command", "submit", "load_check", "M700001", "--priority", "huge"]
+    assert run(arguments) == Exit.INVALID
+    assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["keys", "withdraw", ""], "KEY is an id or a name"),
+        (["keys", "add", "ann", "read"], "`openway config new-key NAME ROLES --append`"),
+    ],
+)
+def test_wrong_usage_of_keys_says_what_is_right(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == Exit.INVALID
+    assert said in capsys.readouterr().err
+
+
 def test_lines_of_a_table_end_with_their_text(capsys: pytest.CaptureFixture[str]) -> None:
     lines = output(capsys, "tables", "flows").splitlines()
     assert lines == [line.rstrip() for line in lines]

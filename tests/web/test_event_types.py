@@ -62,7 +62,11 @@ def test_a_receiver_that_could_never_be_sent_anything_is_refused() -> None:
     url = "http://127.0.0.1:9/hook"
     for types, kinds, told in (
         (("openway.comand.completed",), (), "did you mean openway.command.completed?"),
-        (("openway.comands.*",), (), "types: none begins with openway.comands."),
+        (
+            ("openway.comands.*",),
+            (),
+            "begins with openway.comands.; did you mean openway.command.*?",
+        ),
         ((), ("remote_disconect",), "did you mean remote_disconnect?"),
     ):
         with pytest.raises(SettingsError, match=re.escape(told)):

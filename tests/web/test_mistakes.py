@@ -86,7 +86,20 @@ async def test_methods() -> None:
             told = await rig.ask("PATCH", f"/{path_of(route)}")
             check(told, "http_405", route.path)
             known = {each.method for each in ROUTES if each.path == route.path}
+            known |= set() if route.roles else {"HEAD"}
             assert set(told.headers["Allow"].split(",")) == known, route.path
+
+
+async def test_a_load_balancer_may_ask_for_the_head_alone() -> None:
+    async with a_rig(rest=SETTINGS) as rig:
+        for path in ("/healthz", "/readyz"):
+            get = await rig.http.get(f"{rig.rest.url}{path}")
+            async with rig.http.head(f"{rig.rest.url}{path}") as head:
+                assert (head.status, await head.read()) == (200, b""), path
+                for name in ("Content-Length", "Content-Type", "Cache-Control"):
+                    assert head.headers[name] == get.headers[name], (path, name)
+        async with rig.http.head(f"{rig.rest.url}/api/v1/commands") as head:
+            assert head.status == 405
 
 
 async def test_queries() -> None:
@@ -102,6 +115,25 @@ async def test_queries() -> None:
                 check(told, "bad_query", (route.path, name))
                 if len(name) > 3:
                     assert f"did you mean {name}?" in told["rule"], (route.path, name)
+
+
+async def test_queries_where_there_is_none() -> None:
+    async with a_rig(rest=SETTINGS) as rig:
+        for path in ("/metrics", "/openapi.json"):
+            told = await rig.ask("GET", f"/{path}?colour=red")
+            check(told, "bad_query", path)
+            assert told["field"] == "colour"
+
+
+async def test_filters_that_name_what_the_registry_does_not_have() -> None:
+    async with a_rig(rest=SETTINGS) as rig:
+        for query, code in (
+            ("commands?device=M77", "unknown_device"),
+            ("orders?service_point=SP77", "unknown_service_point"),
+            ("events?types=openway.comand.completed", "bad_query"),
+            ("events?types=,", "bad_query"),
+        ):
+            check(await rig.ask("GET", f"/{query}"), code, query)
 
 
 async def test_values_of_queries() -> None:

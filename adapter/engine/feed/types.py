@@ -5,7 +5,7 @@ from typing import Final
 
 from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind, Completion
-from adapter.errors import InvalidRequest, meant
+from adapter.errors import InvalidRequest, closest, meant
 from adapter.feed.selection import TypePatterns
 from adapter.orders.events import ReplyKind
 from adapter.orders.order import OrderKind, OrderState
@@ -45,11 +45,27 @@ def types_of(patterns: Iterable[str]) -> TypePatterns:
     """Raises InvalidRequest for what fits no type that is known, with the one that was meant."""
     found = TypePatterns.of(patterns)
     for name in sorted(found.whole - set(KNOWN_TYPES)):
-        raise InvalidRequest("types", f"there is no {name}{meant(name, KNOWN_TYPES)}")
+        raise InvalidRequest("types", f"there is no {name}{_meant(name)}")
     for start in found.beginnings:
         if not any(known.startswith(start) for known in KNOWN_TYPES):
-            raise InvalidRequest("types", f"none begins with {start}{meant(start, KNOWN_TYPES)}")
+            raise InvalidRequest("types", f"none begins with {start}{_meant(start, '*')}")
     return found
+
+
+def _meant(name: str, end: str = "") -> str:
+    """As `meant`, part by part: a type of another subject is not what was meant."""
+    known = [each.split(".") for each in KNOWN_TYPES]
+    found: list[str] = []
+    for part in name.split("."):
+        place = len(found)
+        next_ = [each[place] for each in known if each[:place] == found and len(each) > place]
+        begun = bool(end) and any(each.startswith(part) for each in next_)
+        close = part if part in next_ or begun else closest(part, next_)
+        if close is None:
+            return ""
+        found.append(close)
+    whole = ".".join(found)
+    return f"; did you mean {whole}{end}?" if end or whole in KNOWN_TYPES else ""
 
 
 def kinds_of(kinds: Iterable[str]) -> frozenset[str]:

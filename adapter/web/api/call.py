@@ -27,7 +27,7 @@ from adapter.engine.commands.ports import AuditEntry, Clock
 from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.listing import AskedFilter, UnreadableRow
-from adapter.errors import InvalidRequest, NotFound, UnknownDevice, meant
+from adapter.errors import InvalidRequest, NotFound, UnknownDevice, UnknownServicePoint, meant
 from adapter.model.decimals import DECIMAL_PATTERN, read_decimal
 from adapter.model.device import InstallStatus
 from adapter.model.entered_value import value_of_json
@@ -214,14 +214,14 @@ async def check_device(api: ApiContext, given: str | None, name: str = "device")
 
 
 async def check_service_point(api: ApiContext, given: str | None) -> None:
-    """Raises InvalidRequest, for a list of which nothing was found."""
+    """Raises UnknownServicePoint, for a list of which nothing was found."""
     if given is None:
         return
     try:
         await api.gateway.registry.service_point(ServicePointId(given))
     except NotFound:
         rule = f"{visible_line(given)} is not in the registry"
-        raise InvalidRequest("service_point", rule) from None
+        raise UnknownServicePoint("service_point", rule) from None
 
 
 def check_callback(api: ApiContext, url: str | None) -> None:

@@ -14,6 +14,7 @@ from adapter.commands.timing import in_utc
 from adapter.engine.feed.deliveries import ReceiverLoop
 from adapter.engine.feed.ports import EventDelivery, FeedPage
 from adapter.engine.feed.types import types_of
+from adapter.errors import InvalidRequest
 from adapter.feed.selection import Selection
 from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
@@ -234,9 +235,12 @@ async def _pages(
 
 
 def selection_of(asked: ApiRequest) -> Selection:
-    """Raises InvalidRequest naming the parameter."""
+    """Raises ProblemRaised 422 naming the parameter."""
     given = asked.query.get("types")
-    types = types_of(given.split(",") if given is not None else ())
+    try:
+        types = types_of(given.split(",") if given is not None else ())
+    except InvalidRequest as error:
+        raise bad_query(error.field, error.rule) from None
     return Selection(types=types, subject=id_of(asked, "subject"))
 
 

@@ -78,6 +78,7 @@ MISTAKES: Final = (
                                                                               422, "bad_query"),
     ("a body or a filter that names a device which the registry does not have",
                                                                               422, "unknown_device"),
+    ("a filter that names a service point which the registry does not have",  422, "unknown_service_point"),
     ("too many wrong keys from one address",                                  429, "too_many_failures"),
 )
 # fmt: on

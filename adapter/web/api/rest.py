@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -129,6 +129,8 @@ class Rest(Server):
             app.router.add_route(
                 route.method, route.path, self._answering(route), expect_handler=continue_later
             )
+            if route.method == "GET" and not route.roles:  # load balancers ask so
+                app.router.add_route("HEAD", route.path, self._answering(route))
         app.router.add_route("GET", "/openapi.json", self._describe)
         app.router.add_route("GET", "/metrics", self._measured)
         reference.add_routes(app)
@@ -220,7 +222,7 @@ class Rest(Server):
             now, key = await self._caller(request)
             if route.roles:
                 _let_in(route.roles, key)
-            query, body = _query(route, request), await self._body(route, request)
+            query, body = _query(route.query, request), await self._body(route, request)
             if route.roles and body is not None:  # the key may have ended while the body came
                 now, key = await self._caller(request)
                 _let_in(route.roles, key)
@@ -272,18 +274,22 @@ class Rest(Server):
     async def _measured(self, request: web.Request) -> web.StreamResponse:
         _, key = await self._caller(request)
         _let_in(tuple(Role), key)
+        _query((), request)
         if self.metrics is None:
             raise web.HTTPNotFound
         headers = {**HEADERS, "Content-Type": METRICS_TYPE}
         return web.Response(body=await self.metrics(), headers=headers)
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
+        _query((), request)
         return web.Response(body=document_json(), content_type=_JSON, headers=HEADERS)
 
 
 async def _not_allowed(request: web.Request) -> web.StreamResponse:
     """For a path that is no id: what `{order}` allows is not allowed at `payment`."""
     known = [route.method for route in ROUTES if route.path == request.path]
+    if any(not route.roles for route in ROUTES if route.path == request.path):
+        known.append("HEAD")
     raise web.HTTPMethodNotAllowed(request.method, known)
 
 
@@ -366,12 +372,12 @@ def _misshapen(text: str, body: type[msgspec.Struct], raw: bytes) -> ProblemRais
     return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
 
 
-def _query(route: Route, request: web.Request) -> Mapping[str, str]:
+def _query(known: Sequence[str], request: web.Request) -> Mapping[str, str]:
     """The query by name. Raises 422 for a name that is unknown or stands twice."""
     found: dict[str, str] = {}
     for name, value in request.query.items():
-        if name not in route.query:
-            shown, known = visible_line(name[:100]), route.query
+        if name not in known:
+            shown = visible_line(name[:100])
             rule = f"one of {', '.join(known)}{meant(name, known)}" if known else "there is none"
             detail = f"unknown parameter {shown}: {rule}"
             raise ProblemRaised(422, "bad_query", detail, field=shown, rule=rule)
