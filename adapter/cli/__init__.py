@@ -113,6 +113,8 @@ def run(given: list[str]) -> int:
         sys.stderr.close()
         return Exit.OK
     except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # click has seen that nobody reads on
+            return Exit.OK
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:
         say(f"error: {named_problem(error)}")
