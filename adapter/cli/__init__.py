@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(given: list[str]) -> int:
     """Run one command line; its exit code. Nothing is raised but what is a fault of ours."""
+    printed = sys.stdout
     try:
         left = openway.main(given, prog_name="openway", standalone_mode=False)
     except click.ClickException as error:
@@ -113,7 +114,7 @@ def run(given: list[str]) -> int:
         sys.stderr.close()
         return Exit.OK
     except SystemExit as leaving:
-        if isinstance(leaving.__context__, BrokenPipeError):  # click has seen that nobody reads on
+        if sys.stdout is not printed:  # click puts another there when it finds that nobody reads on
             return Exit.OK
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:

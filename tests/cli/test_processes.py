@@ -178,3 +178,20 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     )
     assert done.returncode == Exit.OK
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_is_gone_before_the_first_line_is_no_error(tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "adapter", "tables", "--json"],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
