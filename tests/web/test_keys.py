@@ -271,3 +271,13 @@ def test_a_line_that_does_not_go_with_the_others_is_not_written(tmp_path: Path) 
 def test_a_key_comes_back_from_its_line() -> None:
     key, _ = ApiKey.make("ann", Role.SWITCH, Role.READ, now=NOON, expires_at=NOON)
     assert ApiKey.from_line(key.line) == key
+
+
+def test_a_comment_stays_a_comment_when_the_file_is_written_again(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    evil, _ = ApiKey.make("evil", Role.ADMIN, now=NOON)
+    breaks = "\u2028\x85\x0b\x0c\x1c\r"
+    file.write_text("".join(f"# {each}{evil.line}\n" for each in breaks), newline="")
+    file.chmod(0o600)
+    append_key(file, ApiKey.make("ann", Role.READ, now=NOON)[0])
+    assert [key.name for key in read_keys(file)] == ["ann"]
