@@ -26,7 +26,7 @@ _MET: Final = 3
 
 _MOST_MET: Final = 256
 _MOST: Final = 512
-"""Skeletons: about half a megabyte."""
+"""Skeletons: two megabytes at most."""
 
 INSERT: Final = "INSERT INTO skeleton (number, text) VALUES (?, ?)"
 ALL: Final = "SELECT number, text FROM skeleton ORDER BY number"
