@@ -24,7 +24,7 @@ from adapter.cli.feed import events
 from adapter.cli.intake import intake
 from adapter.cli.orders import order
 from adapter.cli.orders_visits import COMMANDS as VISITS
-from adapter.cli.output import MEANING, Exit, exit_of, named_problem, say
+from adapter.cli.output import MEANING, Exit, exit_of, named_problem, nobody_reads_on, say
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
 from adapter.cli.readings_enter import COMMANDS as ENTERING
@@ -96,7 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(given: list[str]) -> int:
     """Run one command line; its exit code. Nothing is raised but what is a fault of ours."""
-    printed = sys.stdout
     try:
         left = openway.main(given, prog_name="openway", standalone_mode=False)
     except click.ClickException as error:
@@ -114,7 +113,7 @@ def run(given: list[str]) -> int:
         sys.stderr.close()
         return Exit.OK
     except SystemExit as leaving:
-        if sys.stdout is not printed:  # click puts another there when it finds that nobody reads on
+        if nobody_reads_on():
             return Exit.OK
         return leaving.code if isinstance(leaving.code, int) else Exit.OK
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from io import TextIOBase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -233,6 +234,11 @@ def print_message(body: bytes) -> None:
     else:
         sys.stdout.buffer.write(body + b"\n")
         sys.stdout.buffer.flush()
+
+
+def nobody_reads_on() -> bool:
+    """Whether click met a closed pipe: it puts a wrapper, no stream, in the output's place then."""
+    return not isinstance(sys.stdout, TextIOBase)
 
 
 class DataOutput:
