@@ -201,6 +201,7 @@ def demo(keep: Path | None, city: int | None, as_json: bool) -> None:
         shown = event_loop.run(run(keep, told=lambda command: say(f"  {command.flow.title}: done")))
         rows = map(_demo_row, shown.commands)
         print_table(_DEMO_COLUMNS, rows, title="Twelve commands, end to end")
+        say(_DEMO_PARTIAL)
         _show_order(shown.order)
         for line in _DEMO_NEXT:
             say(line)
@@ -218,6 +219,9 @@ _DEMO_COLUMNS: Final = (
     "seconds",
 )
 _ORDER_COLUMNS: Final = ("child", "why: cell", "algorithm", "row", "outcome", "seconds")
+_DEMO_PARTIAL: Final = (
+    "  partial, on purpose: of the 20, one was decommissioned by the second command, one is silent"
+)
 _DEMO_NEXT: Final = (
     "",
     "Where to look next:",
