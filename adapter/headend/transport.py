@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import Struct
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -120,8 +121,7 @@ def _head(request: aiohttp.ClientRequest, *, fresh: bool) -> bytes:
     return "\r\n".join([*lines, f"{hdrs.CONTENT_LENGTH}: "]).encode()
 
 
-@dataclass(slots=True)
-class HttpReply:
+class HttpReply(Struct):
     """What came back so far, also of a broken reply. `sent`: the request may have left."""
 
     sent: bool = False
