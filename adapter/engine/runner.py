@@ -24,6 +24,10 @@ class _Poke:
 
     def set(self) -> None:
         self._poked = True
+        self.wake()
+
+    def wake(self) -> None:
+        """If it sleeps. One that is at work has no reason to begin anew."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -56,13 +60,13 @@ class Runner:
         for name, once in self._loops.items():
             task = asyncio.get_running_loop().create_task(self._run(name, once), name=name)
             self._tasks.append(task)
-        self._poke_all()
+        self._wake_all()
 
-    def _poke_all(self) -> None:
+    def _wake_all(self) -> None:
         """One timer for all of them: every command wakes several, and would move theirs."""
         for poke in self._pokes.values():
-            poke.set()
-        self._sweep = asyncio.get_running_loop().call_later(_IDLE_S, self._poke_all)
+            poke.wake()
+        self._sweep = asyncio.get_running_loop().call_later(_IDLE_S, self._wake_all)
 
     async def stop(self) -> None:
         if self._sweep is not None:
