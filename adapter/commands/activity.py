@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -62,7 +63,7 @@ class State(StrEnum):
     CANCELED = "canceled"
     RESOLVED = "resolved"
 
-    @property
+    @cached_property
     def final(self) -> bool:
         return self in FINAL
 
@@ -238,7 +239,7 @@ class CommunicationState(StrEnum):
     CANCELED = "canceled"
     UNRESOLVED = "unresolved"
 
-    @property
+    @cached_property
     def final(self) -> bool:
         return self in FINAL_COMMUNICATION
 

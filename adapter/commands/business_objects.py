@@ -80,14 +80,14 @@ def object_of_event(command: Command, event: Event) -> str | None:
     communication = next((each for each in command.communications if each.id == named), None)
     if communication is None:
         return None
-    objects = objects_of(command.request.kind, communication)
+    flow = _flow(command.request.kind, communication.step)
     match event:
-        case Dispatched() | TokenReceived() | SendFailed() | SendRefused() | SendUnclear():
-            return objects.outbound
-        case OutcomeReceived() | AskFailed(work=Work.RESULT):
-            return objects.result_outbound or objects.outbound
         case StatusNotified(polled=False) | LateNotified():
-            return objects.inbound
+            return flow.notice
+        case Dispatched() | TokenReceived() | SendFailed() | SendRefused() | SendUnclear():
+            return flow.request.business_object
+        case OutcomeReceived() | AskFailed(work=Work.RESULT):
+            return (flow.result or flow.request).business_object
     return None
 
 

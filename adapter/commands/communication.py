@@ -176,15 +176,15 @@ def _apply(
 ) -> Moved:
     if communication.state.final:
         return _too_late(communication, event)
-    match event:
+    match event:  # the most frequent ones first
+        case StatusNotified(status=status, polled=polled):
+            return _take_status(communication, status, polled, now, policy)
         case Dispatched(trace=trace):
             return _sending(communication, trace, now, policy)
         case TokenReceived(token=token):
             return _take_token(communication, token, now, policy)
         case OutcomeReceived(outcome=outcome):
             return _take_outcome(communication, outcome, now, policy)
-        case StatusNotified(status=status, polled=polled):
-            return _take_status(communication, status, polled, now, policy)
         case SendFailed() | SendRefused() | SendUnclear() if not _reply_counts(communication):
             return _stay(communication)
         case SendFailed(detail=detail, for_good=True) if communication.state is S.SENDING:

@@ -6,17 +6,21 @@ switch order, once more between that and the first byte. Rules are rows of DEVIC
 DISPATCH_RULES; which kinds one is for is asked of their nature.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from adapter.commands.activity import Activity, CommandRequest, Target, UnsureLoadCheck
 from adapter.commands.flows import (
     CLOSING_KINDS,
     EFFECT_OF,
+    NATURE,
     READ_KINDS,
     SWITCH_KINDS,
     CommandKind,
@@ -190,8 +194,7 @@ def judge(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedDevice:
+class AskedDevice(Struct, frozen=True, kw_only=True, gc=False):
     """A device of a request, the devices that name its endpoint, and the gateway's head end."""
 
     request: CommandRequest
@@ -202,11 +205,10 @@ class AskedDevice:
 
 def _judge_device(asked: AskedDevice) -> list[Violation]:
     found: list[Violation] = []
-    for row in DEVICE_RULES:
-        if row.applies(asked.request.nature):
-            texts = row.broken(asked)
+    for row in _device_rules(asked.request.kind):
+        if texts := row.broken(asked):
             found.extend(Violation(rule=row.rule, text=text) for text in texts)
-            if texts and row.decides:
+            if row.decides:
                 break
     return found
 
@@ -318,6 +320,11 @@ DEVICE_RULES: Final = (
 # fmt: on
 
 
+@cache
+def _device_rules(kind: CommandKind) -> tuple[DeviceRule, ...]:
+    return tuple(row for row in DEVICE_RULES if row.applies(NATURE[kind]))
+
+
 def lanes_of(request: CommandRequest, targets: Sequence[Target] = ()) -> tuple[str, ...]:
     """What this command holds alone while it is open: one switch order, one of a kind per meter,
     whatever device names the meter (I7)."""
@@ -365,11 +372,13 @@ def may_dispatch(
         holders=holders,
         head_end=head_end,
     )
-    return _first_broken(leaving, DISPATCH_RULES)
+    for row in _dispatch_rules(request.kind):
+        if text := row.broken(leaving):
+            return Violation(rule=row.rule, text=text)
+    return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
+class Departure(Struct, frozen=True, kw_only=True, gc=False):
     """A request that is about to leave, and what is known of whom it would go to."""
 
     request: CommandRequest
@@ -380,14 +389,6 @@ class Departure:
     target: Target | None = None
     holders: Sequence[DeviceView] = ()
     head_end: str = THIS_HEAD_END
-
-
-def _first_broken(leaving: Departure, rows: Iterable["DispatchRule"]) -> Violation | None:
-    for row in rows:
-        text = row.broken(leaving) if row.applies(leaving.request.nature) else ""
-        if text:
-            return Violation(rule=row.rule, text=text)
-    return None
 
 
 def _expired(leaving: Departure) -> str:
@@ -471,6 +472,11 @@ DISPATCH_RULES: Final = (
     DispatchRule(rule="window",         applies=_opens,   broken=_outside_window),
 )
 # fmt: on
+
+
+@cache
+def _dispatch_rules(kind: CommandKind) -> tuple[DispatchRule, ...]:
+    return tuple(row for row in DISPATCH_RULES if row.applies(NATURE[kind]))
 
 
 def in_window(policy: SwitchPolicy, *, now: datetime) -> bool:

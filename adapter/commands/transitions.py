@@ -196,20 +196,20 @@ class Transition:
 
     def to(self, state: State, *, by: Mover | None = None, **changes: object) -> None:
         """Raises IllegalTransition. `by`: the event that leads there, where it is the command's own."""
-        before = self.activity.state
-        ACTIVITY_MACHINE.check(before, by or self.event, state, of=f"command {self.command.id}")
-        if state is not before:
+        before = self.activity
+        ACTIVITY_MACHINE.check(before.state, by or self.event, state, of=f"command {before.id}")
+        if state is not before.state:
             changes["waits_since"] = self.now if state in TO_DO else None
-        activity = replace(self.activity, state=state, **changes)  # type: ignore[arg-type]
+        activity = replace(before, state=state, **changes)  # type: ignore[arg-type]
         self.command = replace(self.command, activity=activity)
-        self.moves.append(Move(subject=self.command.id, before=before, after=state))
-        if state in TO_DO and state is not S.NEEDS_PERSON and state is not before:
+        self.moves.append(Move(subject=before.id, before=before.state, after=state))
+        if state in TO_DO and state is not S.NEEDS_PERSON and state is not before.state:
             self.effects.append(
                 Publish(
                     name=f"to_do.{state}",
-                    nth=str(self.activity.retries),
+                    nth=str(activity.retries),
                     severity=Severity.WARNING,
-                    text=self.activity.reason,
+                    text=activity.reason,
                 )
             )
 

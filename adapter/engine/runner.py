@@ -10,13 +10,13 @@ from adapter.errors import StoreFailed
 log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 0.25
-"""How long a loop sleeps when nobody pokes it: the sweep that makes lost hints harmless."""
+"""At most so long sleeps a loop that nobody pokes: the sweep that makes lost hints harmless."""
 
 Once = Callable[[], Awaitable[int]]
 
 
 class _Poke:
-    """What wakes a loop. An event with a time-out of its own: every command wakes several."""
+    """What wakes a loop."""
 
     def __init__(self) -> None:
         self._poked = False
@@ -24,22 +24,20 @@ class _Poke:
 
     def set(self) -> None:
         self._poked = True
+        self.wake()
+
+    def wake(self) -> None:
+        """If it sleeps. One that is at work has no reason to begin anew."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def clear(self) -> None:
         self._poked = False
 
-    async def wait(self, longest_s: float) -> None:
-        if self._poked:
-            return
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        alarm = loop.call_later(longest_s, self.set)
-        try:
+    async def wait(self) -> None:
+        if not self._poked:
+            self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        finally:
-            alarm.cancel()
 
 
 class Runner:
@@ -49,6 +47,7 @@ class Runner:
         self._loops: dict[str, Once] = {}
         self._pokes: dict[str, _Poke] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweep: asyncio.TimerHandle | None = None
         self.failed: asyncio.Future[BaseException] | None = None
 
     def add(self, name: str, once: Once) -> None:
@@ -61,8 +60,17 @@ class Runner:
         for name, once in self._loops.items():
             task = asyncio.get_running_loop().create_task(self._run(name, once), name=name)
             self._tasks.append(task)
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        """One timer for all of them: every command wakes several, and would move theirs."""
+        for poke in self._pokes.values():
+            poke.wake()
+        self._sweep = asyncio.get_running_loop().call_later(_IDLE_S, self._wake_all)
 
     async def stop(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -88,7 +96,7 @@ class Runner:
                 worked = 0
                 await asyncio.sleep(_IDLE_S)
             if not worked:
-                await poke.wait(_IDLE_S)
+                await poke.wait()
 
     def _fail(self, error: BaseException) -> None:
         log.critical("store_failed", extra={"error": str(error)})

@@ -310,6 +310,8 @@ class Limits:
 
     def _serve(self) -> None:
         """Give free places to those who wait, most urgent and longest waiting first."""
+        if not self._queues and self._timer is None:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,6 +7,7 @@ the request, and none can write it once the verdict is given.
 """
 
 import asyncio
+import math
 import re
 import select
 import ssl
@@ -22,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import Struct
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -119,8 +121,7 @@ def _head(request: aiohttp.ClientRequest, *, fresh: bool) -> bytes:
     return "\r\n".join([*lines, f"{hdrs.CONTENT_LENGTH}: "]).encode()
 
 
-@dataclass(slots=True)
-class HttpReply:
+class HttpReply(Struct):
     """What came back so far, also of a broken reply. `sent`: the request may have left."""
 
     sent: bool = False
@@ -139,6 +140,7 @@ class Transport:
 
     def __init__(self, settings: HeadEndSettings, *, context: ssl.SSLContext | None) -> None:
         self._settings = settings
+        self._loop = asyncio.get_running_loop()
         # Head ends are often addressed by number: `unsafe` lets such hosts have cookies at all.
         self._cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
         limit, trust = settings.limits.concurrency, context if context is not None else True
@@ -147,8 +149,10 @@ class Transport:
         )
         self._single = aiohttp.TCPConnector(ssl=trust, limit=limit, force_close=True)
         self._known = KnownReplies()
+        self._patience = _Patience(self._loop)
 
     async def close(self) -> None:
+        self._patience.close()
         await self._pooled.close()
         await self._single.close()
 
@@ -178,15 +182,15 @@ class Transport:
         self, target: RequestTarget, data: bytes, deadline: float, reply: HttpReply, trace: str
     ) -> None:
         connector = self._single if target.fresh else self._pooled
-        connection = await _connected(connector, target, deadline)
+        connection = await _connected(connector, target, self._loop.time(), deadline)
         try:
             protocol = connection.protocol
             assert protocol is not None
             await ready(protocol, deadline)
-            expected = Expected(protocol, self._known)
+            expected = Expected(protocol, self._known, self._loop)
             self._send(protocol, target, data, reply, trace)
-            with _Patience(expected, target.timeouts.reply_s, deadline) as patience:
-                await self._receive(expected, target, patience, reply)
+            with self._patience.wait_for(expected, target.timeouts.reply_s, deadline) as waiting:
+                await self._receive(expected, target, waiting, reply)
             again = expected.end()
         except BaseException:
             # Never back into the pool with the rest of a reply still to come.
@@ -217,7 +221,7 @@ class Transport:
         self,
         expected: Expected,
         target: RequestTarget,
-        patience: "_Patience",
+        waiting: "_Waiting",
         reply: HttpReply,
     ) -> None:
         came = await expected.came
@@ -229,27 +233,30 @@ class Transport:
             return
         assert expected.reader is not None
         message, content = await _final(expected.reader)
-        patience.content = content
+        waiting.content = content
         reply.status = message.code
         reply.headers = tuple(message.headers.items())
         if hdrs.SET_COOKIE in message.headers:
             told = message.headers.getall(hdrs.SET_COOKIE)
             self._cookies.update_cookies_from_headers(told, target.request.url)
-        await _read(message.headers, content, patience, reply, self._settings.max_reply_bytes)
+        await _read(message.headers, content, waiting, reply, self._settings.max_reply_bytes)
         self._known.learn(came, message, reply.body)
 
 
 async def _connected(
-    connector: aiohttp.TCPConnector, target: RequestTarget, deadline: float
+    connector: aiohttp.TCPConnector, target: RequestTarget, now: float, deadline: float
 ) -> Connection:
-    now, own_s = asyncio.get_running_loop().time(), target.timeouts.pool_s
-    whole = asyncio.timeout_at(None if now + own_s < deadline else deadline)
+    whole: asyncio.Timeout | None = None
+    connecting = connector.connect(target.request, traces=[], timeout=target.phases)
     try:
-        async with whole:
-            return await connector.connect(target.request, traces=[], timeout=target.phases)
+        if now + target.timeouts.pool_s < deadline:  # a time-out of its own ends it before
+            return await connecting
+        async with asyncio.timeout_at(deadline) as whole:
+            return await connecting
     except TimeoutError as error:
         # Told apart from the time-outs of single phases.
-        raise (_DeadlinePassed if whole.expired() else aiohttp.ConnectionTimeoutError)() from error
+        passed = whole is not None and whole.expired()
+        raise (_DeadlinePassed if passed else aiohttp.ConnectionTimeoutError)() from error
 
 
 async def ready(protocol: ResponseHandler, deadline: float) -> None:
@@ -278,21 +285,23 @@ def _something_waits(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-class _Patience:
-    """Ends the wait for a reply at the deadline, and where nothing has come for `reply_s` seconds:
+class _Waiting:
+    """For one reply: until the deadline, and while something has come within `reply_s` seconds:
     since the request has left, or since the last piece."""
 
-    def __init__(self, expected: Expected, reply_s: float, deadline: float) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, patience: "_Patience", expected: Expected, reply_s: float, deadline: float
+    ) -> None:
+        self._patience = patience
         self._expected = expected
         self._reply_s = reply_s
         self._deadline = deadline
-        self._since = self._loop.time()
-        self._timer = self._loop.call_at(self._due(), self._look)
+        self._since = patience.now()
         self.content: StreamReader | None = None
         """Of the reply, once it has begun."""
 
-    def __enter__(self) -> "_Patience":
+    def __enter__(self) -> "_Waiting":
+        self._patience.begin(self)
         return self
 
     def __exit__(
@@ -301,25 +310,66 @@ class _Patience:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        self._patience.end(self)
 
     def came(self) -> None:
-        self._since = self._loop.time()
+        self._since = self._patience.now()
 
-    def _due(self) -> float:
+    @property
+    def due(self) -> float:
         return min(self._deadline, self._since + self._reply_s)
 
-    def _look(self) -> None:
+    def look(self, now: float) -> None:
+        """End it where it is due."""
         if self._expected.writing_paused:
             self.came()  # the request has not left yet
-        if (now := self._loop.time()) < self._due():
-            self._timer = self._loop.call_at(self._due(), self._look)
+        if now < self.due:
             return
-        late = now >= self._deadline
-        error = _DeadlinePassed() if late else aiohttp.SocketTimeoutError()
+        error = _DeadlinePassed() if now >= self._deadline else aiohttp.SocketTimeoutError()
         self._expected.fail(error)
         if self.content is not None:
             self.content.set_exception(error)
+
+
+class _Patience:
+    """Ends what waits for a reply too long. One timer for all of them, due with the first: hardly
+    any comes to it, and a timer for each would cost more than to send the request."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: set[_Waiting] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        self.now = loop.time
+
+    def wait_for(self, expected: Expected, reply_s: float, deadline: float) -> _Waiting:
+        return _Waiting(self, expected, reply_s, deadline)
+
+    def begin(self, waiting: _Waiting) -> None:
+        self._waiting.add(waiting)
+        if waiting.due < self._due:
+            self._look_at(waiting.due)
+
+    def end(self, waiting: _Waiting) -> None:
+        """The timer stays: most often another is waited for by then."""
+        self._waiting.discard(waiting)
+
+    def close(self) -> None:
+        self._look_at(math.inf)
+
+    def _look_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = None if due == math.inf else self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        now = self.now()
+        late = [each for each in self._waiting if each.due <= now]
+        for each in late:
+            each.look(now)
+        left = (each.due for each in self._waiting if each.due > now)
+        self._look_at(min(left, default=math.inf))
 
 
 async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
@@ -333,7 +383,7 @@ async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamR
 async def _read(
     headers: CIMultiDictProxy[str],
     content: StreamReader,
-    patience: _Patience,
+    waiting: _Waiting,
     reply: HttpReply,
     max_bytes: int,
 ) -> None:
@@ -348,7 +398,7 @@ async def _read(
     pieces: list[bytes] = []
     try:
         while piece := await content.readany():
-            patience.came()
+            waiting.came()
             received += len(piece)
             if unzip is not None:
                 piece = unzip.decompress(piece, max_bytes + 1 - size)

@@ -95,9 +95,11 @@ class Expected(asyncio.Protocol):
     on. The connection's own handler reads nothing: what it hears between two replies is stray.
     """
 
-    def __init__(self, handler: ResponseHandler, known: KnownReplies) -> None:
+    def __init__(
+        self, handler: ResponseHandler, known: KnownReplies, loop: asyncio.AbstractEventLoop
+    ) -> None:
         assert handler.transport is not None
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._handler = handler
         self._known = known
         self._transport = handler.transport

@@ -70,7 +70,7 @@ class StateMachine(Generic[S, E]):
 
     def check(self, before: S, event: type[E], after: S, *, of: str) -> None:
         """Raises IllegalTransition where the event may not lead from `before` to `after`."""
-        if after not in self.targets(before, event):
+        if after not in self.arrows.get((before, event), ()):
             raise IllegalTransition(f"{of}: {event.__name__} leads from {before} not to {after}")
 
 

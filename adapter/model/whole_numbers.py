@@ -52,6 +52,6 @@ def read_whole(text: str, span: Span) -> int:
     if _FORM.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is not a whole number, {span}")
     number = int(text)
-    if not span.holds(number):
+    if not span.least <= number <= span.most:
         raise ValueError(f"{text[:40]} is not in {span}")
     return number

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
@@ -220,12 +221,7 @@ def _boolean(text: str) -> JsonValue:
 
 
 def _integer_reader(kind: str) -> FromText:
-    span = XS_INTEGERS[kind]
-
-    def read(text: str) -> JsonValue:
-        return read_whole(text, span)
-
-    return read
+    return partial(read_whole, span=XS_INTEGERS[kind])
 
 
 # ---------------------------------------------------------------- fields of a decoded body

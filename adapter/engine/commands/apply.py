@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Final
@@ -92,8 +91,7 @@ class SavedWith(Struct, frozen=True, kw_only=True, gc=False):
 _NOTHING: Final = SavedWith()
 
 
-@dataclass(slots=True)
-class _Application:
+class _Application(Struct, eq=False):
     command: CommandId
     event: Event
     along: SavedWith
@@ -102,17 +100,17 @@ class _Application:
     alone: bool = False
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct, eq=False):
     """One command's part of a batch."""
 
     before: Command
     after: Command
     along: SavedWith
     taken: LeasedWork | None = None
-    jobs: list[_Application] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    notes: list[AuditNote] = field(default_factory=list)
+    jobs: list[_Application] = []
+    effects: list[Effect] = []
+    notes: list[AuditNote] = []
+    recorded: tuple[EndpointOutcome, ...] = ()
     stored: Sequence[EndpointOutcome] = ()
     """Outcomes of its endpoints that were recorded before, where it has ended."""
 
@@ -232,7 +230,8 @@ class Applier:
         if not ready:
             return
         for draft in ready:
-            if ends(draft.after, draft.effects, outcomes(draft.effects)):
+            draft.recorded = outcomes(draft.effects)
+            if ends(draft.after, draft.effects, draft.recorded):
                 draft.stored = await self._store.outcomes(draft.after.id)
         results = await self._store.save([self._change(draft, now) for draft in ready])
         for draft, saved in zip(ready, results, strict=True):
@@ -252,8 +251,7 @@ class Applier:
         draft.notes.append(note(job.along.actor, job.event, made))
 
     def _change(self, draft: _Draft, now: datetime) -> Change:
-        along = draft.along
-        recorded = outcomes(draft.effects)
+        along, recorded = draft.along, draft.recorded
         draft.taken = taken = self._at_once.take(draft.before, draft.after, now)
         return Change(
             command=draft.after,
@@ -318,6 +316,8 @@ def _fail(jobs: Sequence[_Application], error: BaseException) -> None:
 
 
 def outcomes(effects: Sequence[Effect]) -> tuple[EndpointOutcome, ...]:
+    if not effects:  # as of most events
+        return ()
     return tuple(
         row for effect in effects if isinstance(effect, RecordOutcomes) for row in effect.rows
     )
@@ -333,9 +333,7 @@ _SAFE_FIELDS: Final = (
 def note(actor: str, event: Event, made: Step) -> AuditNote:
     """The audit entry of one step: the cause, and every move it made."""
     detail: dict[str, object] = {
-        name: str(value)
-        for name in _safe_fields(type(event))
-        if (value := getattr(event, name)) not in (None, "", False)
+        name: str(value) for name in _safe_fields(type(event)) if (value := getattr(event, name))
     }
     status = getattr(event, "status", None)
     if status is not None:
@@ -348,7 +346,7 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
         detail["fault"] = f"{fault.name}: {fault.message}"
     detail["moves"] = [[move.subject, move.before, move.after] for move in made.moves]
     return AuditNote(
-        actor=actor, action=type(event).__name__, subject=made.command.id, detail=detail
+        actor=actor, action=type(event).__name__, subject=made.command.activity.id, detail=detail
     )
 
 

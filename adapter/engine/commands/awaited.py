@@ -94,7 +94,7 @@ class Awaited:
         """To be told of every command that was saved; None where it is no such read, or is over."""
         many = len(command.targets) > MANY and command.request.kind in READ_KINDS
         if not many or command.activity.state not in _UNDER_WAY:
-            self._reads.pop(command.id, None)
+            self._reads.pop(command.activity.id, None)
             return None
         read = self._reads.get(command.id)
         if read is None:

@@ -7,12 +7,15 @@ communication.
 
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from adapter.model.ids import CommunicationId
 
 STATUS_PATH = "/openway/status"
 _SECRET_CHARACTERS: Final = 32
+_KEPT_SECRETS: Final = 4_096
+"""Of so many communications: each is called back several times, soon after its address was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class CallbackIdentity:
         return any([hmac.compare_digest(given, item) for item in wanted])  # noqa: C419
 
 
+@lru_cache(maxsize=_KEPT_SECRETS)
 def _secret(signer: hmac.HMAC, communication: str) -> str:
     signed = signer.copy()
     signed.update(communication.encode())

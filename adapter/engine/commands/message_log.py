@@ -68,11 +68,10 @@ class MessageLog:
         if log.isEnabledFor(logging.DEBUG):
             _tell(communication, operation, request, outbound=True)
             _tell(communication, operation, reply, status=status)
-        now = self._clock.now()
         call = LoggedCall(
             communication=communication,
-            sent_at=sent_at or now,
-            replied_at=replied_at or now,
+            sent_at=sent_at or self._clock.now(),
+            replied_at=replied_at or self._clock.now(),
             operation=operation,
             request=request,
             status=status,

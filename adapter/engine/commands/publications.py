@@ -25,8 +25,9 @@ _ENDS: Final = frozenset(state.value for state in FINAL)
 def ends(command: Command, effects: Iterable[Effect], recorded: Sequence[EndpointOutcome]) -> bool:
     """Whether these effects tell the end of a command for many of which outcomes were `recorded`
     before as well."""
-    many = steps.for_many(command.request) and len(recorded) < command.activity.tally.requested
-    return many and any(map(_is_end, effects))
+    if not any(map(_is_end, effects)) or not steps.for_many(command.request):
+        return False
+    return len(recorded) < command.activity.tally.requested
 
 
 def publications(
@@ -34,6 +35,8 @@ def publications(
 ) -> tuple[Publication, ...]:
     """One event for each Publish; of the end of the command with how each endpoint came out.
     `rows` are the outcomes that were recorded, oldest first."""
+    if not effects:
+        return ()
     return tuple(
         Publication(
             id=EventId(f"{command.id}:{effect.key}"),

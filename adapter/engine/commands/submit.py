@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from adapter.commands.activity import Activity, Command, CommandRequest
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Scope
@@ -37,8 +37,7 @@ from adapter.model.values import replace
 _SUBMIT_TRIES: Final = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Struct, frozen=True, kw_only=True):
     """A command that may be stored, and what of its work whoever stores it has leased."""
 
     submission: Submission

@@ -19,11 +19,11 @@ def summary(command: Command) -> dict[str, object]:
     counts = activity.tally
     return {
         "id": command.id,
-        "kind": request.kind.value,
+        "kind": str(request.kind),
         "title": command.flow.title,
-        "state": activity.state.value,
+        "state": str(activity.state),
         "final": activity.state.final,
-        "outcome": activity.outcome.value if activity.outcome else None,
+        "outcome": str(activity.outcome) if activity.outcome else None,
         "reason": activity.reason or None,
         "devices": list(request.devices[:100]),
         "device_count": len(command.targets) + command.left_out,
@@ -35,7 +35,7 @@ def summary(command: Command) -> dict[str, object]:
         "effective_at": _text(activity.effective_at),
         "expires_at": _text(activity.expires_at),
         "finished_at": _text(activity.finished_at),
-        "switch_state": activity.switch_state.value if activity.switch_state else None,
+        "switch_state": str(activity.switch_state) if activity.switch_state else None,
         "voltage_present": activity.voltage_present,
         "violations": list(activity.violations),
         "endpoints": {
@@ -48,7 +48,7 @@ def summary(command: Command) -> dict[str, object]:
         if counts.requested
         else None,
         "completion_events": [
-            {"event": item.kind.value, "state": item.state.value, "error": item.error or None}
+            {"event": str(item.kind), "state": str(item.state), "error": item.error or None}
             for item in activity.completions
         ],
         "communications": [_communication(request.kind, each) for each in command.communications],
@@ -70,12 +70,12 @@ def _communication(kind: CommandKind, item: Communication) -> dict[str, object]:
     objects = objects_of(kind, item)
     return {
         "id": item.id,
-        "step": item.step.value,
-        "operation": item.operation.value,
+        "step": str(item.step),
+        "operation": str(item.operation),
         "outbound": objects.outbound,
         "result_outbound": objects.result_outbound,
         "inbound": objects.inbound,
-        "state": item.state.value,
+        "state": str(item.state),
         "token": item.token,
         "attempt": item.attempt,
         "failure": item.failure.cause if item.failure else None,

@@ -1,8 +1,10 @@
 """Whether a request may become a command: its devices looked at, and the rules applied to them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from adapter.commands.activity import Command, CommandRequest, CommunicationState, Target
 from adapter.commands.calls import SwitchState
@@ -25,8 +27,7 @@ _MOST_TOLD: Final = 100
 """Violations of single devices that are kept with a command."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
+class Surveyed(Struct, frozen=True, kw_only=True):
     """The devices of a request: whom to reach, and which rules they break.
 
     `switch` is what the registry says of the switch of a request for one, `stands_at` where its
@@ -41,8 +42,7 @@ class Surveyed:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What validation looks at besides the request."""
 
     violations: tuple[Violation, ...]
@@ -91,7 +91,8 @@ class Validation:
         targets: list[Target] = []
         violations = _Violations()
         switch, stands_at, left_out = None, None, 0
-        async for some, views in self._looked_at(devices):
+        for some in _some_at_a_time(devices):
+            views = await self._registry.views(some)
             if request.group is not None:
                 away = self._elsewhere(views)
                 left_out += len(away)
@@ -113,14 +114,6 @@ class Validation:
         return frozenset(
             each for each, view in views.items() if not view.device.belongs_to(self._head_end)
         )
-
-    async def _looked_at(
-        self, devices: Sequence[DeviceId]
-    ) -> AsyncIterator[tuple[Sequence[DeviceId], Mapping[DeviceId, DeviceView]]]:
-        """All of them, some at a time: the records of a city are not for memory."""
-        for at in range(0, len(devices), _AT_ONCE):
-            some = devices[at : at + _AT_ONCE]
-            yield some, await self._registry.views(some)
 
     async def _judge(
         self, request: CommandRequest, views: Collection[DeviceView]
@@ -151,7 +144,8 @@ class Validation:
             return Facts(violations=surveyed.violations, open_commands=others)
         violations = _Violations()
         ids = [target.device for target in command.targets]
-        async for _, views in self._looked_at(ids):
+        for some in _some_at_a_time(ids):
+            views = await self._registry.views(some)
             violations.add(await self._judge(command.request, views.values()))
         return Facts(violations=violations.told(), open_commands=others)
 
@@ -185,6 +179,12 @@ class Validation:
             needs_approval=self._switch.needs_approval and disconnect,
             drop_optional=request.optional and blocked,
         )
+
+
+def _some_at_a_time(devices: Sequence[DeviceId]) -> Iterator[Sequence[DeviceId]]:
+    """The records of a city are not for memory."""
+    for at in range(0, len(devices), _AT_ONCE):
+        yield devices[at : at + _AT_ONCE]
 
 
 def _target(device: DeviceId, view: DeviceView | None) -> Target:

@@ -69,7 +69,7 @@ def connect_workers(
 
     def changed(command: Command) -> None:
         monitor.changed(command)
-        watchers.changed(command.id, command)
+        watchers.changed(command.activity.id, command)
         moved(command)
         say_command_waits(signals, command)
 

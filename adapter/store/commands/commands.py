@@ -132,26 +132,33 @@ class SqliteStore:
 
     async def load(self, ids: Sequence[CommandId]) -> Mapping[CommandId, Command]:
         self.database.check_open()
-        known = {command: self._memory.get(command) for command in ids}
-        wanted = [command for command, found in known.items() if found is None]
-        if wanted:
-            read = await self.database.read(lambda db: reading.load(db, wanted))
-            self._memory.put(read.values())
-            known.update(read)
-        return {command: found for command, found in known.items() if found is not None}
+        known = {command: found for command in ids if (found := self._memory.get(command))}
+        wanted = [command for command in dict.fromkeys(ids) if command not in known]
+        if not wanted:
+            return known
+        read = await self.database.read(lambda db: reading.load(db, wanted))
+        self._memory.put(read.values())
+        known.update(read)
+        return {command: known[command] for command in ids if command in known}
 
     async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
         at = self._now()
-        stored = {
-            command.id: before
-            for command in (change.command for change in batch)
-            if command and (before := self._memory.as_of(command.id, command.version))
-        }
+        stored = self._stored(batch)
         results = await self.database.write(lambda tx: writing.save(tx, batch, at, stored))
         for change, saved in zip(batch, results, strict=True):
             if change.command is not None:
-                self._remember(change.command, stored.get(change.command.id), saved)
+                self._remember(change.command, stored.get(change.command.activity.id), saved)
         return results
+
+    def _stored(self, batch: Sequence[Change]) -> dict[CommandId, Command]:
+        """The commands of the changes as they are in the file, as far as they are at hand."""
+        stored: dict[CommandId, Command] = {}
+        for change in batch:
+            if (command := change.command) is not None:
+                id_ = command.activity.id
+                if (before := self._memory.as_of(id_, command.version)) is not None:
+                    stored[id_] = before
+        return stored
 
     def _remember(self, saved: Command, before: Command | None, how: Saved) -> None:
         """What was asked for and for which meters never changes; what is not at hand is read."""
@@ -209,11 +216,12 @@ class SqliteStore:
         command = self._memory.get(CommandId(communication.rpartition("-")[0]))
         if command is None:
             return None
-        found = [item for item in command.communications if item.id == communication]
-        return next(
-            (Found(command=command.id, version=command.version, communication=x) for x in found),
-            None,
-        )
+        for item in command.communications:
+            if item.id == communication:
+                return Found(
+                    command=command.activity.id, version=command.version, communication=item
+                )
+        return None
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
         return await self.database.read(lambda db: reading.holders(db, lanes))

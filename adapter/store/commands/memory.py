@@ -37,13 +37,14 @@ class CommandMemory:
     def put(self, commands: Iterable[Command]) -> None:
         """What was stored or read; never in the place of something newer."""
         for command in commands:
-            before = self._commands.pop(command.id, None)
-            if before is not None:
-                self._size -= _size(before)
-                if before.version > command.version:
-                    command = before
-            self._commands[command.id] = command
-            self._size += _size(command)
+            id_ = command.activity.id
+            before = self._commands.get(id_)
+            if before is None:
+                self._size += _size(command)
+            elif before.version > command.version:
+                command = before
+            self._commands[id_] = command
+            self._commands.move_to_end(id_)
         while self._size > self._most:
             _, oldest = self._commands.popitem(last=False)
             self._size -= _size(oldest)
@@ -59,4 +60,5 @@ class CommandMemory:
 
 
 def _size(command: Command) -> int:
+    """The same for all versions of a command."""
     return 10 + len(command.targets)
