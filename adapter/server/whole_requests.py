@@ -22,11 +22,15 @@ from adapter.server.connections import READ_BYTES, Connection, ConnectionSlot, P
 T = TypeVar("T")
 
 _MOST_HEADS: Final = 16
+_MOST_LENGTHS: Final = 256
 _REQUEST: Final = re.compile(
     rb"POST (/[\w.~/-]{1,1000}) HTTP/1\.1\r\n"
     rb"((?:[^\r\n]++\r\n)*?)[Cc]ontent-[Ll]ength: ([1-9][0-9]{0,5})\r\n((?:[^\r\n]++\r\n)*+)\r\n",
     re.ASCII,
 )
+
+_FIRST_LINE: Final = re.compile(rb"POST (/[\w.~/-]{1,1000}) HTTP/1\.1\r\n", re.ASCII)
+_END: Final = b"\r\n\r\n"
 
 _OTHERWISE: Final = ("Transfer-Encoding", "Expect")
 """Headers with which a body comes otherwise than at once, and so long as Content-Length says."""
@@ -36,11 +40,12 @@ Head = tuple[bytes, bytes]
 
 
 class WholeRequest(Struct, frozen=True, gc=False):
-    """A POST that came in one piece, with nothing behind it."""
+    """A POST that came in one piece, with nothing behind it. `fresh`: its head was taken apart."""
 
     path: str
     head: Head
     body: bytes
+    fresh: bool = True
 
 
 def whole_request(data: bytes) -> WholeRequest | None:
@@ -61,10 +66,30 @@ class KnownHeads(Generic[T]):
     def __init__(self, judge: Callable[[web.BaseRequest], T | None]) -> None:
         self._judge = judge
         self._known: dict[Head, T | None] = {}
+        self._lines: dict[bytes, tuple[Head, int]] = {}
+        """By all lines but the first: a known head, and the length that they tell."""
+
+    def request(self, data: bytes) -> WholeRequest | None:
+        """As `whole_request`; a head that was found before is not taken apart again."""
+        first = _FIRST_LINE.match(data)
+        if first is None:
+            return None
+        start = first.end()
+        end = data.find(_END, start) + len(_END)
+        known = self._lines.get(data[start:end])
+        if known is None:
+            return whole_request(data)
+        head, length = known
+        if len(data) - end != length:
+            return None
+        return WholeRequest(first[1].decode(), head, data[end:], fresh=False)
 
     def find(self, request: WholeRequest, data: bytes, caller: "WholeConnection") -> T | None:
         """`request` is what `data` was read as."""
         if request.head in self._known:
+            if request.fresh and len(self._lines) < _MOST_LENGTHS:
+                start, end = data.index(b"\n") + 1, len(data) - len(request.body)
+                self._lines[data[start:end]] = (request.head, len(request.body))
             return self._known[request.head]
         if len(self._known) >= _MOST_HEADS:
             return None
