@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 _MOST_HEADS: Final = 16
 _MOST_LENGTHS: Final = 256
+_LONGEST_PART: Final = 8 * 1024
+_REST_S: Final = 0.05
+"""So long the body is waited for of a head that came alone, as many clients send them."""
+
 _REQUEST: Final = re.compile(
     rb"POST (/[\w.~/-]{1,1000}) HTTP/1\.1\r\n"
     rb"((?:[^\r\n]++\r\n)*?)[Cc]ontent-[Ll]ength: ([1-9][0-9]{0,5})\r\n((?:[^\r\n]++\r\n)*+)\r\n",
@@ -57,6 +61,14 @@ def whole_request(data: bytes) -> WholeRequest | None:
     if len(body) != int(found[3]):
         return None
     return WholeRequest(found[1].decode(), (found[2], found[4]), body)
+
+
+def lacks_body(data: bytes) -> bool:
+    """Whether this is a POST but for some of its body, which is short and comes unasked."""
+    found = _REQUEST.match(data)
+    if found is None or b"expect" in data[: found.end()].lower():
+        return False
+    return len(data) - found.end() < int(found[3]) <= _LONGEST_PART
 
 
 class KnownHeads(Generic[T]):
@@ -120,7 +132,8 @@ class WholeConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._under_way = b""
-        """The request that is being answered."""
+        """The request that is being answered, or waits for the rest of its body."""
+        self._rest: asyncio.TimerHandle | None = None
         self._behind = b""
         """What has come behind it."""
         self._full = False
@@ -157,16 +170,24 @@ class WholeConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._left is not None or self._transport is None:
             return
-        if self._under_way or self._full:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+            self._take(self._under_way + data, again=True)
+        elif self._under_way or self._full:
             self._behind += data
             self._transport.pause_reading()
         else:
             self._take(data)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, again: bool = False) -> None:
+        """`again`: some of it was taken before."""
         self._under_way = data
         if self._answering.begin(data, self):
             self._place.work(True, self._loop.time())
+        elif not again and lacks_body(data):
+            self._place.work(True, self._loop.time())
+            self._rest = self._loop.call_later(_REST_S, self._hand_over)
         else:
             self._hand_over()
 
@@ -259,6 +280,9 @@ class WholeConnection(asyncio.Protocol):
     def _gone(self) -> None:
         self._transport = None
         self._under_way = self._behind = b""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         if self._idle is not None:
             self._idle.cancel()
         if self._left is not None and not self._left.done():

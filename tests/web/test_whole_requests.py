@@ -24,7 +24,7 @@ from adapter.server.connections import (
 )
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import BasicUser, ConnectionLimits, ListenerSettings
-from adapter.server.whole_requests import KnownHeads, WholeConnection, whole_request
+from adapter.server.whole_requests import KnownHeads, WholeConnection, lacks_body, whole_request
 from adapter.store.commands.commands import SqliteStore
 from tests.support import every_case
 from tests.web.both_servers import HASTY, Rig, a_rig, status_changed
@@ -75,6 +75,11 @@ class Served:
     """Of the requests that the web server answered."""
     stopped: bool = False
 
+    @property
+    def handed_over(self) -> bool:
+        """Whether a connection is the web server's."""
+        return any(isinstance(each.protocol, Connection) for each in self.door._places.taken)
+
     async def stop(self) -> None:
         if not self.stopped:
             self.stopped = True
@@ -122,7 +127,8 @@ async def test_a_whole_request_is_answered_where_it_is_read() -> None:
 async def test_any_other_is_the_web_servers_and_so_is_its_connection_then() -> None:
     whole = post("/taken")
     others = {
-        "in two": (whole[:-1], whole[-1:]),
+        "in three": (whole[:-3], whole[-3:-1], whole[-1:]),
+        "in two, within the head": (whole[:50], whole[50:]),
         "refused": (post("/refused"),),
         "failing": (post("/failing"),),
         "an unwanted head": (post("/taken", b"<a/>", "Unwanted: 1"),),
@@ -145,6 +151,55 @@ async def test_any_other_is_the_web_servers_and_so_is_its_connection_then() -> N
                             await asyncio.sleep(0)
                         assert await raw.status() == THERE
                         assert at.bodies[0] == (b"" if name == "no body" else b"<a/>")
+
+
+async def test_a_body_that_comes_behind_its_head_is_waited_for() -> None:
+    whole = post("/taken", b"<a/>")
+    async with served() as at, connected(at.url) as raw:
+        for cut in (-4, -1):
+            await raw.send(whole[:cut])
+            await asyncio.sleep(0)
+            await raw.send(whole[cut:])
+            assert await raw.status() == 200
+        assert not at.bodies
+
+
+async def test_a_body_that_does_not_come_is_the_web_servers_to_wait_for() -> None:
+    whole = post("/taken", b"<a/>")
+    async with served() as at, connected(at.url) as raw:
+        await raw.send(whole[:-1])
+        async with asyncio.timeout(10):
+            while not at.handed_over:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await raw.send(whole[-1:])
+        assert await raw.status() == THERE
+        assert at.bodies == [b"<a/>"]
+
+
+async def test_who_stops_waits_for_no_body() -> None:
+    async with served() as at, connected(at.url) as raw:
+        await raw.send(post("/taken")[:-1])
+        await asyncio.sleep(0)
+        await at.stop()
+        assert await raw.closed()
+
+
+def test_only_a_short_body_that_comes_unasked_is_waited_for() -> None:
+    cut, long = post("/taken")[:-1], 8 * 1024 + 1
+    with every_case() as case:
+        for name, data, lacks in (
+            ("some of it", cut, True),
+            ("none of it", post("/taken")[:-4], True),
+            ("all is there", post("/taken"), False),
+            ("more than all", post("/taken") + b"P", False),
+            ("the head is not whole", cut[:40], False),
+            ("asked for", post("/taken", b"<a/>", "Expect: 100-continue")[:-4], False),
+            ("chunked", head("/taken", "Transfer-Encoding: chunked"), False),
+            ("no POST", cut.replace(b"POST", b"PUT"), False),
+            ("too long", head("/taken", f"Content-Length: {long}"), False),
+        ):
+            with case(name):
+                assert lacks_body(data) is lacks
 
 
 async def test_what_comes_while_one_is_answered_waits_for_its_turn() -> None:
