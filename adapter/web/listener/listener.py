@@ -57,6 +57,9 @@ _REST_S: Final = 0.006
 more waits. A flood of it waits for its own kind, and callbacks at signed addresses find the event
 loop free."""
 
+_TURNS: Final = 8
+"""Of the event loop that a callback takes, from its coming to its answer, or a few more."""
+
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)
 
@@ -102,7 +105,7 @@ class Listener(Server):
         return without_routes(self._bounded, self.settings.connections)
 
     def _protocol(self) -> MakeProtocol:
-        plain = PlainCallbacks(
+        self._plain = plain = PlainCallbacks(
             self._inbox,
             self._codec,
             self.settings,
@@ -282,8 +285,18 @@ class Listener(Server):
             free_bytes=bounds.whole_bytes,
             spill=None if spooling is None else spooling.add,
             pace=bounds.pace,
+            turn=self._give_way,
         )
         return body, rest
+
+    async def _give_way(self) -> None:
+        """One turn of the event loop, and a few more where callbacks are under way: each of these
+        takes several, and would wait for the next piece of a large body in every one."""
+        await asyncio.sleep(0)
+        left = _TURNS
+        while left and self._plain.under_way:
+            await asyncio.sleep(0)
+            left -= 1
 
     def _limit(self, key: str) -> int:
         bounds = self.settings.bodies

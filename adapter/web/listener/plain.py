@@ -55,6 +55,8 @@ class PlainCallbacks:
         bodies = settings.bodies
         self._longest = min(bodies.status_bytes, bodies.whole_bytes, _LONGEST)
         self._heads = KnownHeads(self._known)
+        self.under_way = 0
+        """Callbacks that were begun and have no answer yet."""
         self._judged: dict[tuple[MessageForm, str | None], bool] = {}
 
     def begin(self, data: bytes, caller: WholeConnection) -> bool:
@@ -81,6 +83,7 @@ class PlainCallbacks:
             message=message,
         )
         crash_points.reached("listener.before_receive")
+        self.under_way += 1
         self._inbox.begin(received, partial(self._stored, message.form.soap, caller))
         return True
 
@@ -94,6 +97,7 @@ class PlainCallbacks:
         return known
 
     def _stored(self, soap: Soap, caller: WholeConnection, error: BaseException | None) -> None:
+        self.under_way -= 1
         if error is not None:
             caller.answered(None)
             return
