@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from aiohttp import HttpVersion11, StreamReader, web
@@ -81,6 +80,11 @@ async def invite(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # as aiohttp's own handler does
 
 
+async def one_turn() -> None:
+    """Of the event loop."""
+    await asyncio.sleep(0)
+
+
 async def read_body(
     request: web.BaseRequest,
     *,
@@ -91,7 +95,7 @@ async def read_body(
     free_bytes: int = 0,
     spill: Callable[[bytes], Awaitable[None]] | None = None,
     pace: Pace | None = None,
-    turn: Callable[[], Awaitable[None]] = partial(asyncio.sleep, 0),
+    turn: Callable[[], Awaitable[None]] = one_turn,
 ) -> Body:
     """Read at most `limit` bytes in `deadline_s` seconds, at the least rate that `pace` says.
 

@@ -23,7 +23,7 @@ from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
-from adapter.server.bodies import Body, read_body
+from adapter.server.bodies import Body, one_turn, read_body
 from adapter.server.connections import SERVER, MakeProtocol, mark_stranger, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
@@ -292,10 +292,10 @@ class Listener(Server):
     async def _give_way(self) -> None:
         """One turn of the event loop, and a few more where callbacks are under way: each of these
         takes several, and would wait for the next piece of a large body in every one."""
-        await asyncio.sleep(0)
+        await one_turn()
         left = _TURNS
         while left and self._plain.under_way:
-            await asyncio.sleep(0)
+            await one_turn()
             left -= 1
 
     def _limit(self, key: str) -> int:
