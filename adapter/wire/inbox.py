@@ -60,8 +60,8 @@ class InboxReader:
             scheduled=known.scheduled,
             succeeded=known.succeeded,
             failed=known.failed,
-            created_at=optional_instant(created, zone=self._zone),
-            finished_at=optional_instant(finished, zone=self._zone),
+            created_at=optional_instant(created and created.strip(), zone=self._zone),
+            finished_at=optional_instant(finished and finished.strip(), zone=self._zone),
         )
 
     def _picker(self, form: MessageForm) -> Callable[[_Texts], _Texts] | None:

@@ -202,6 +202,27 @@ def test_only_a_short_body_that_comes_unasked_is_waited_for() -> None:
                 assert lacks_body(data) is lacks
 
 
+async def test_a_known_head_is_read_as_any_other() -> None:
+    whole, chance = post("/taken"), random.Random(7)
+    async with served() as at, connected(at.url) as raw:
+        for data in (whole, whole, post("/taken", b"<a/>" * 9)):
+            await raw.send(data)
+            assert await raw.status() == 200
+        heads = at.answers._heads
+        known = heads.request(whole)
+        assert known is not None
+        assert not known.fresh
+        for _ in range(2_000):
+            place, byte = chance.randrange(len(whole)), bytes([chance.randrange(256)])
+            cut = chance.choice((whole[place + 1 :], whole[place:], b""))
+            data = whole[:place] + byte + cut
+            read, anew = heads.request(data), whole_request(data)
+            assert (read is None) is (anew is None), data
+            if read is not None and anew is not None:
+                same = [(each.path, each.head, each.body) for each in (read, anew)]
+                assert same[0] == same[1], data
+
+
 async def test_what_comes_while_one_is_answered_waits_for_its_turn() -> None:
     async with served() as at, connected(at.url) as raw:
         await raw.send(post("/held"))

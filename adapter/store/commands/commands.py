@@ -209,11 +209,10 @@ class SqliteStore:
         command = self._memory.get(CommandId(communication.rpartition("-")[0]))
         if command is None:
             return None
-        found = [item for item in command.communications if item.id == communication]
-        return next(
-            (Found(command=command.id, version=command.version, communication=x) for x in found),
-            None,
-        )
+        for item in command.communications:
+            if item.id == communication:
+                return Found(command=command.id, version=command.version, communication=item)
+        return None
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:
         return await self.database.read(lambda db: reading.holders(db, lanes))
