@@ -16,7 +16,7 @@ from adapter.engine.commands.ports import (
     Received,
     Store,
 )
-from adapter.engine.commands.told import NotPlain, Taken
+from adapter.engine.commands.save_result import NotPlain, Taken
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.signals import Signal, Signals, say_quarantined

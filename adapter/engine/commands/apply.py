@@ -35,7 +35,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.commands.publications import ends, publications
-from adapter.engine.commands.told import Hears
+from adapter.engine.commands.save_result import SaveResult
 from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFailed
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId
@@ -98,7 +98,7 @@ class _Application:
     command: CommandId
     event: Event
     along: SavedWith
-    done: Hears
+    done: SaveResult
     tries: int = 0
     alone: bool = False
 
@@ -152,7 +152,7 @@ class Applier:
         self.begin(command, event, along or _NOTHING, done)
         return await done
 
-    def begin(self, command: CommandId, event: Event, along: SavedWith, told: Hears) -> None:
+    def begin(self, command: CommandId, event: Event, along: SavedWith, told: SaveResult) -> None:
         """As `apply`: `told` hears the same result or error when it is saved."""
         self._pending.append(_Application(command, event, along, told))
         if self._flushing is None:

@@ -33,9 +33,9 @@ from adapter.engine.commands.ports import (
     Received,
     Store,
 )
+from adapter.engine.commands.save_result import CallbackResult, NotPlain, Taken
 from adapter.engine.commands.spans import callback_span
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
-from adapter.engine.commands.told import NotPlain, Taken, Told
 from adapter.engine.tracing import TraceSpan
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signals, say_quarantined
@@ -244,7 +244,7 @@ class Correlator:
         along = SavedWith(actor="head-end", received=(judged,))
         crash_points.reached("callback.before_apply")
         traced = callback_span(found, received.operation, status)
-        told = Told(partial(self._applied, address, received, then, traced))
+        told = CallbackResult(partial(self._applied, address, received, then, traced))
         self._applier.begin(found.command, event, along, told)
         return True
 

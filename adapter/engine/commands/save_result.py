@@ -16,7 +16,7 @@ class NotPlain(Exception):
     """A callback whose effect is not stored with it: that is found out later."""
 
 
-class Hears(Protocol):
+class SaveResult(Protocol):
     """What is told once what became of an event; a future of the saved command is one."""
 
     def done(self) -> bool: ...
@@ -26,9 +26,9 @@ class Hears(Protocol):
     def set_exception(self, error: BaseException, /) -> None: ...
 
 
-class Told:
-    """Tells `then` the moment that it hears. What goes wrong in that is nobody else's: others are
-    told after it."""
+class CallbackResult:
+    """Tells `then` the moment that it is told itself. What goes wrong in that is nobody else's:
+    others are told after it."""
 
     __slots__ = ("_done", "_then")
 
