@@ -63,12 +63,14 @@ def whole_request(data: bytes) -> WholeRequest | None:
     return WholeRequest(found[1].decode(), (found[2], found[4]), body)
 
 
-def lacks_body(data: bytes) -> bool:
-    """Whether this is a POST but for some of its body, which is short and comes unasked."""
+def lacks_body(data: bytes) -> str | None:
+    """The path of a POST that is there but for some of its body, which is short and comes unasked;
+    None where it is anything else."""
     found = _REQUEST.match(data)
     if found is None or b"expect" in data[: found.end()].lower():
-        return False
-    return len(data) - found.end() < int(found[3]) <= _LONGEST_PART
+        return None
+    lacks = len(data) - found.end() < int(found[3]) <= _LONGEST_PART
+    return found[1].decode() if lacks else None
 
 
 class KnownHeads(Generic[T]):
@@ -117,6 +119,10 @@ class Answering(Protocol):
 
     def begin(self, data: bytes, caller: "WholeConnection") -> bool:
         """Take a request: `caller.answered` is called once, later. False: it is not for here."""
+
+    def awaits(self, data: bytes) -> bool:
+        """Whether the rest of its body is waited for a moment: only a rightful caller's is, for
+        others have to give way."""
 
 
 class WholeConnection(asyncio.Protocol):
@@ -185,7 +191,7 @@ class WholeConnection(asyncio.Protocol):
         self._under_way = data
         if self._answering.begin(data, self):
             self._place.work(True, self._loop.time())
-        elif not again and lacks_body(data):
+        elif not again and self._answering.awaits(data):
             self._place.work(True, self._loop.time())
             self._rest = self._loop.call_later(_REST_S, self._hand_over)
         else:

@@ -13,7 +13,7 @@ from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, Received
 from adapter.engine.inbox import MessageReceiver
 from adapter.server.settings import ListenerSettings
-from adapter.server.whole_requests import KnownHeads, WholeConnection
+from adapter.server.whole_requests import KnownHeads, WholeConnection, lacks_body
 from adapter.web.listener.addresses import Addresses
 from adapter.web.listener.checks import action_of, judge_headers
 from adapter.wire.codec import Codec
@@ -86,6 +86,13 @@ class PlainCallbacks:
         self.under_way += 1
         self._inbox.begin(received, partial(self._stored, message.form.soap, caller))
         return True
+
+    def awaits(self, data: bytes) -> bool:
+        """See `Answering`."""
+        path = lacks_body(data)
+        address = None if path is None else self._addresses.find(path)
+        named = None if address is None else address.communication
+        return bool(address and named and self._inbox.genuine(named, address.secret))
 
     def _tells_status(self, form: MessageForm, action: str | None) -> bool:
         """Judged once of each form with each action: of both there are few."""
