@@ -18,12 +18,11 @@ import apsw
 from lxml import etree
 
 from adapter.store.commands import queries
-from adapter.wire.forms import MessageForm, MessageForms
-from adapter.wire.scalars import JsonValue
+from adapter.wire.forms import FormTexts, MessageForms
 
 _IO: Final = Path("/proc/self/io")
 _LOAD: Final = queries.LOAD_COMMANDS.strip()
-_READ: Final = MessageForms.read
+_READ: Final = MessageForms.texts
 _TREES: Final = ("fromstring", "XML", "parse", "iterparse", "XMLPullParser")
 
 
@@ -96,9 +95,7 @@ class Counter:
     def _judge(self) -> None:
         self._judged += 1
 
-    def _read(
-        self, forms: MessageForms, data: bytes, *, known: bool
-    ) -> tuple[MessageForm, JsonValue] | None:
+    def _read(self, forms: MessageForms, data: bytes, *, known: bool = True) -> FormTexts | None:
         found = _READ(forms, data, known=known)
         self._forms += found is not None
         return found
@@ -110,14 +107,14 @@ class Counter:
         plain = {name: getattr(etree, name) for name in _TREES}
         judge = expat.ParserCreate
         try:
-            setattr(MessageForms, "read", lambda *given, **how: self._read(*given, **how))  # noqa: B010
+            setattr(MessageForms, "texts", lambda *given, **how: self._read(*given, **how))  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, _counted(function, self._tree))
             setattr(expat, "ParserCreate", _counted(judge, self._judge))  # noqa: B010
             yield self
         finally:
             apsw.connection_hooks.remove(self._opened)
-            setattr(MessageForms, "read", _READ)  # noqa: B010
+            setattr(MessageForms, "texts", _READ)  # noqa: B010
             setattr(expat, "ParserCreate", judge)  # noqa: B010
             for name, function in plain.items():
                 setattr(etree, name, function)

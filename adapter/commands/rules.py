@@ -43,7 +43,7 @@ from adapter.model.device import (
 from adapter.model.ids import CommandId, DeviceId, EndpointId, endpoint_key
 from adapter.model.names import alike
 
-_MAX_DEVICES: Final = 100_000
+MOST_DEVICES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,8 @@ def check_request(request: CommandRequest, *, now: datetime) -> None:
         raise InvalidRequest("devices", "at least one device")
     elif scope is Scope.METER and len(request.devices) != 1:
         raise InvalidRequest("devices", f"{request.kind} takes exactly one device")
-    if len(request.devices) > _MAX_DEVICES:
-        raise InvalidRequest("devices", f"at most {_MAX_DEVICES}")
+    if len(request.devices) > MOST_DEVICES:
+        raise InvalidRequest("devices", f"at most {MOST_DEVICES}")
     if len(set(request.devices)) != len(request.devices):
         raise InvalidRequest("devices", "a device is named twice")
     _check_times(request, now)

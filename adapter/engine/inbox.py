@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
-from adapter.engine.commands.correlator import NotPlain, Taken
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -17,6 +16,7 @@ from adapter.engine.commands.ports import (
     Received,
     Store,
 )
+from adapter.engine.commands.save_result import NotPlain, Taken
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.signals import Signal, Signals, say_quarantined

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+MOST_ITEMS: Final = 100_000
+"""Of one list: whoever names more has put together several requests."""
 _SHOWN: Final = 100
 
 
@@ -16,6 +18,14 @@ class RepeatedMember(ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the member {name[:_SHOWN]!r} stands twice in one object")
+        self.name = name
+
+
+class LongList(ValueError):
+    """The list `name` has more than MOST_ITEMS items."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the list {name[:_SHOWN]!r} has more than {MOST_ITEMS} items")
         self.name = name
 
 
@@ -36,7 +46,8 @@ def json_value(raw: bytes | str, *, number: Callable[[str], object] | None = Non
 
 
 def check_members(raw: bytes) -> None:
-    """For bodies that another reader reads: raises ValueError, RepeatedMember among them."""
+    """For bodies that another reader reads: raises ValueError, RepeatedMember and LongList among
+    them. That reader would look at each item of a list before it counted them."""
     try:
         json.loads(
             raw.decode("utf-8"),
@@ -62,6 +73,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _nothing(pairs: list[tuple[str, object]]) -> None:
     _once(pairs)
+    for name, value in pairs:
+        if isinstance(value, list) and len(value) > MOST_ITEMS:
+            raise LongList(name)
 
 
 def _nothing_of(number: str) -> None:

@@ -18,10 +18,10 @@ import msgspec
 
 from adapter.commands.activity import Command
 from adapter.engine.clock import HandClock
-from adapter.engine.commands.correlator import Taken
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import HeadEnd, Received
+from adapter.engine.commands.save_result import Taken
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
 from adapter.engine.gateway import Gateway

@@ -80,6 +80,11 @@ async def invite(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # as aiohttp's own handler does
 
 
+async def one_turn() -> None:
+    """Of the event loop."""
+    await asyncio.sleep(0)
+
+
 async def read_body(
     request: web.BaseRequest,
     *,
@@ -90,10 +95,12 @@ async def read_body(
     free_bytes: int = 0,
     spill: Callable[[bytes], Awaitable[None]] | None = None,
     pace: Pace | None = None,
+    turn: Callable[[], Awaitable[None]] = one_turn,
 ) -> Body:
     """Read at most `limit` bytes in `deadline_s` seconds, at the least rate that `pace` says.
 
-    `each` sees every piece and ends the reading by False. Past `free_bytes` one of `places` is
+    `each` sees every piece and ends the reading by False; between two, `turn` lets others have
+    theirs. Past `free_bytes` one of `places` is
     held, and the wait for it does not count. With `spill`, a body past `free_bytes` goes there,
     from its first byte on, and only its beginning is kept; then the place is others' as long as
     nothing comes, else it is held to the end.
@@ -116,7 +123,7 @@ async def read_body(
                 return Body(
                     raw=bytes(raw[:limit]), cut=True, status=413, text="The message is too large."
                 )
-            if not await _looked_at(piece, each, rests=size > free_bytes):
+            if not await _looked_at(piece, each, turn, rests=size > free_bytes):
                 return Body(raw=bytes(raw), cut=True)
             if size <= free_bytes:
                 continue
@@ -146,10 +153,14 @@ def _at_hand(content: StreamReader, most: int) -> bytes | None:
     return None
 
 
-async def _looked_at(piece: bytes, each: Callable[[bytes], bool], *, rests: bool) -> bool:
+async def _looked_at(
+    piece: bytes, each: Callable[[bytes], bool], turn: Callable[[], Awaitable[None]], *, rests: bool
+) -> bool:
     for start in range(0, len(piece), _AT_ONCE):
-        if start:
-            await asyncio.sleep(_REST_S if rests and start % _RUN == 0 else 0)
+        if start and rests and start % _RUN == 0:
+            await asyncio.sleep(_REST_S)
+        elif start:
+            await turn()
         if not each(piece[start : start + _AT_ONCE]):
             return False
     return True

@@ -22,11 +22,19 @@ from adapter.server.connections import READ_BYTES, Connection, ConnectionSlot, P
 T = TypeVar("T")
 
 _MOST_HEADS: Final = 16
+_MOST_LENGTHS: Final = 256
+_LONGEST_PART: Final = 8 * 1024
+_REST_S: Final = 0.05
+"""So long the body is waited for of a head that came alone, as many clients send them."""
+
 _REQUEST: Final = re.compile(
     rb"POST (/[\w.~/-]{1,1000}) HTTP/1\.1\r\n"
     rb"((?:[^\r\n]++\r\n)*?)[Cc]ontent-[Ll]ength: ([1-9][0-9]{0,5})\r\n((?:[^\r\n]++\r\n)*+)\r\n",
     re.ASCII,
 )
+
+_FIRST_LINE: Final = re.compile(rb"POST (/[\w.~/-]{1,1000}) HTTP/1\.1\r\n", re.ASCII)
+_END: Final = b"\r\n\r\n"
 
 _OTHERWISE: Final = ("Transfer-Encoding", "Expect")
 """Headers with which a body comes otherwise than at once, and so long as Content-Length says."""
@@ -36,11 +44,12 @@ Head = tuple[bytes, bytes]
 
 
 class WholeRequest(Struct, frozen=True, gc=False):
-    """A POST that came in one piece, with nothing behind it."""
+    """A POST that came in one piece, with nothing behind it. `fresh`: its head was taken apart."""
 
     path: str
     head: Head
     body: bytes
+    fresh: bool = True
 
 
 def whole_request(data: bytes) -> WholeRequest | None:
@@ -54,6 +63,16 @@ def whole_request(data: bytes) -> WholeRequest | None:
     return WholeRequest(found[1].decode(), (found[2], found[4]), body)
 
 
+def lacks_body(data: bytes) -> str | None:
+    """The path of a POST that is there but for some of its body, which is short and comes unasked;
+    None where it is anything else."""
+    found = _REQUEST.match(data)
+    if found is None or b"expect" in data[: found.end()].lower():
+        return None
+    lacks = len(data) - found.end() < int(found[3]) <= _LONGEST_PART
+    return found[1].decode() if lacks else None
+
+
 class KnownHeads(Generic[T]):
     """What `judge` made of the heads of requests; None: requests with that head are not answered
     here. Few are known: who may have one kept has shown that he is a rightful caller."""
@@ -61,10 +80,30 @@ class KnownHeads(Generic[T]):
     def __init__(self, judge: Callable[[web.BaseRequest], T | None]) -> None:
         self._judge = judge
         self._known: dict[Head, T | None] = {}
+        self._lines: dict[bytes, tuple[Head, int]] = {}
+        """By all lines but the first: a known head, and the length that they tell."""
+
+    def request(self, data: bytes) -> WholeRequest | None:
+        """As `whole_request`; a head that was found before is not taken apart again."""
+        first = _FIRST_LINE.match(data)
+        if first is None:
+            return None
+        start = first.end()
+        end = data.find(_END, start) + len(_END)
+        known = self._lines.get(data[start:end])
+        if known is None:
+            return whole_request(data)
+        head, length = known
+        if len(data) - end != length:
+            return None
+        return WholeRequest(first[1].decode(), head, data[end:], fresh=False)
 
     def find(self, request: WholeRequest, data: bytes, caller: "WholeConnection") -> T | None:
         """`request` is what `data` was read as."""
         if request.head in self._known:
+            if request.fresh and len(self._lines) < _MOST_LENGTHS:
+                start, end = data.index(b"\n") + 1, len(data) - len(request.body)
+                self._lines[data[start:end]] = (request.head, len(request.body))
             return self._known[request.head]
         if len(self._known) >= _MOST_HEADS:
             return None
@@ -81,6 +120,10 @@ class Answering(Protocol):
     def begin(self, data: bytes, caller: "WholeConnection") -> bool:
         """Take a request: `caller.answered` is called once, later. False: it is not for here."""
 
+    def awaits(self, data: bytes) -> bool:
+        """Whether the rest of its body is waited for a moment: only a rightful caller's is, for
+        others have to give way."""
+
 
 class WholeConnection(asyncio.Protocol):
     """A connection as long as all that comes on it are whole requests that are answered here."""
@@ -95,7 +138,8 @@ class WholeConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._under_way = b""
-        """The request that is being answered."""
+        """The request that is being answered, or waits for the rest of its body."""
+        self._rest: asyncio.TimerHandle | None = None
         self._behind = b""
         """What has come behind it."""
         self._full = False
@@ -132,16 +176,24 @@ class WholeConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._left is not None or self._transport is None:
             return
-        if self._under_way or self._full:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+            self._take(self._under_way + data, again=True)
+        elif self._under_way or self._full:
             self._behind += data
             self._transport.pause_reading()
         else:
             self._take(data)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, again: bool = False) -> None:
+        """`again`: some of it was taken before."""
         self._under_way = data
         if self._answering.begin(data, self):
             self._place.work(True, self._loop.time())
+        elif not again and self._answering.awaits(data):
+            self._place.work(True, self._loop.time())
+            self._rest = self._loop.call_later(_REST_S, self._hand_over)
         else:
             self._hand_over()
 
@@ -234,6 +286,9 @@ class WholeConnection(asyncio.Protocol):
     def _gone(self) -> None:
         self._transport = None
         self._under_way = self._behind = b""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         if self._idle is not None:
             self._idle.cancel()
         if self._left is not None and not self._left.done():

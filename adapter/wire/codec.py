@@ -20,7 +20,7 @@ The JSON form of a message, which `openway wire` prints and reads:
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from lxml import etree
@@ -29,14 +29,14 @@ from adapter.errors import ContractError, ContractViolation
 from adapter.model.values import replace
 from adapter.wire.catalog import Catalog
 from adapter.wire.faults import code_of, detail_of, is_fault, read_fault, reason_of, soap_fault
-from adapter.wire.forms import MessageForms
+from adapter.wire.forms import FormTexts, MessageForms
 from adapter.wire.reader import Read, content_reader, tags_of
 from adapter.wire.scalars import JsonValue
 from adapter.wire.shapes import Field, Struct
 from adapter.wire.writer import Write, message_writer
 from adapter.wire.xml import ENVELOPE_NS, MAX_BYTES, Soap, open_envelope
 
-__all__ = ["Codec", "DecodedMessage", "Direction", "JsonValue", "packaged_codec"]
+__all__ = ["Codec", "DecodedMessage", "Direction", "JsonValue", "ReadMessage", "packaged_codec"]
 
 _HEAD: Final = {
     soap: f'<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="{ns}">'
@@ -65,6 +65,9 @@ class DecodedMessage(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """That of the element."""
         return self.tag.rpartition("}")[2]
+
+
+ReadMessage: TypeAlias = DecodedMessage | FormTexts
 
 
 @cache
@@ -144,17 +147,26 @@ class Codec:
     def decode_at_once(self, data: bytes, *, known: bool = True) -> DecodedMessage | None:
         """A whole message in the form that serializers give it, without parsing; None: any other,
         and every fault. `known`: not from a stranger, who leaves few forms and names behind."""
-        read = self._forms.read(data, known=known)
-        if read is None:
+        texts = self._forms.texts(data, known=known)
+        try:
+            return None if texts is None else self.decode_texts(texts)
+        except ValueError:
             return None
-        form, body = read
-        key, direction, _ = self._readers[form.tag]
+
+    def texts_at_once(self, data: bytes) -> FormTexts | None:
+        """As `decode_at_once`, of the head end's; it may be that a text is no value."""
+        return self._forms.texts(data)
+
+    def decode_texts(self, texts: FormTexts) -> DecodedMessage:
+        """Raises ValueError where one of them is no value."""
+        body = texts.content()
+        key, direction, _ = self._readers[texts.form.tag]
         return DecodedMessage(
-            tag=form.tag,
+            tag=texts.form.tag,
             operation=key,
             direction=direction,
             body=body if isinstance(body, dict) else {},
-            soap=form.soap,
+            soap=texts.form.soap,
         )
 
     def decode_content(self, content: etree._Element) -> DecodedMessage:

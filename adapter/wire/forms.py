@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 from lxml import etree
 
 from adapter.errors import WireError
@@ -66,25 +67,27 @@ class _List:
     group: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MessageForm:
-    """What stands behind one beginning of a message, whose element is `tag`."""
+    """What stands behind one beginning of a message, whose element is `tag`. `places` has the group
+    of each text by its path in the element, but for those of lists."""
 
     tag: str
     soap: Soap
     rest: re.Pattern[str]
     fill: _Fill
     lists: Sequence[_List]
+    places: Mapping[str, int]
 
-    def read(self, rest: bytes) -> JsonValue:
-        """What a reader makes of the element; None where this is not its form."""
+    def groups(self, rest: bytes) -> _Groups | None:
+        """None where this is not its form."""
         try:
             text = rest.decode()
-            return self._read(text) if _is_plain(rest, text) else None
         except ValueError:
             return None
+        return self._groups(text) if _is_plain(rest, text) else None
 
-    def _read(self, text: str) -> JsonValue:
+    def _groups(self, text: str) -> _Groups | None:
         taken: list[tuple[int, str]] = []
         for each in self.lists:
             begin = text.find(each.begin) + len(each.begin)
@@ -95,12 +98,25 @@ class MessageForm:
         found = self.rest.fullmatch(text)
         if found is None:
             return None
+        if not taken:
+            return found.groups()
         groups: list[str | None] = [*found.groups()]
         for group, items in taken:
             if groups[group] is None:
                 return None
             groups[group] = items
-        return self.fill(groups)
+        return groups
+
+
+class FormTexts(msgspec.Struct, frozen=True, gc=False):
+    """The texts of one message in a form, whose values nobody has read yet."""
+
+    form: MessageForm
+    groups: _Groups
+
+    def content(self) -> JsonValue:
+        """What a reader makes of the element. Raises ValueError for what is no value."""
+        return self.form.fill(self.groups)
 
 
 class MessageForms:
@@ -112,15 +128,15 @@ class MessageForms:
         self._left = dict.fromkeys(messages, _FORMS_OF_ONE)
         self._left_to_strangers = _FORMS_OF_STRANGERS
 
-    def read(self, data: bytes, *, known: bool = True) -> tuple[MessageForm, JsonValue] | None:
-        """The form and the content of a message; None: it takes a parser. `known` says that it is
-        from the head end or from ourselves, and not from anybody who found an address."""
+    def texts(self, data: bytes, *, known: bool = True) -> FormTexts | None:
+        """Those of a message; None: it takes a parser. `known` says that it is from the head end or
+        from ourselves, and not from anybody who found an address."""
         end = data.find(b">", data.rfind(b"=")) + 1
         if not 0 < end <= _LONGEST_BEGINNING or len(data) > USUAL.text_bytes:
             return None
         form = self._met.get(data[:end]) or self._meet(data[:end], known)
-        content = None if form is None else form.read(data[end:])
-        return None if form is None or content is None else (form, content)
+        groups = None if form is None else form.groups(data[end:])
+        return None if form is None or groups is None else FormTexts(form, groups)
 
     def _meet(self, beginning: bytes, known: bool) -> MessageForm | None:
         if not known and not self._left_to_strangers:
@@ -141,7 +157,9 @@ class MessageForms:
         if inside is None or inside.fill is None:
             return None
         rest = re.compile(inside.pattern + "".join(map(re.escape, ends[-2:])))
-        form = MessageForm(message.tag, envelope.soap, rest, inside.fill, compiler.lists)
+        form = MessageForm(
+            message.tag, envelope.soap, rest, inside.fill, compiler.lists, compiler.places
+        )
         if known:
             self._left[message.tag] -= 1
         else:
@@ -156,16 +174,19 @@ class _Compiler:
 
     def __init__(self, ends: Sequence[str]) -> None:
         self.lists: list[_List] = []
+        self.places: dict[str, int] = {}
         self._ends = ends
         self._groups = 0
 
-    def begun(self, field: Field, elements: Sequence[etree._Element]) -> _Inside | None:
+    def begun(
+        self, field: Field, elements: Sequence[etree._Element], path: str = ""
+    ) -> _Inside | None:
         """What follows in the first element, which is that of `field`, and its end; the others are
         begun in it. None where one of them has no form."""
         content, end = field.content, self._ends[len(elements) - 1]
         prefixes = {uri: prefix for prefix, uri in elements[0].nsmap.items()}
         if len(elements) == 1 and not isinstance(content, ListOf):
-            inside = self._inside(content, prefixes, "", end)
+            inside = self._inside(content, prefixes, "", end, path)
             return inside and replace(inside, pattern=inside.pattern + re.escape(end))
         if not isinstance(content, Struct):
             return None
@@ -173,15 +194,16 @@ class _Compiler:
         if elements[1].tag not in tags:
             return None
         place, group = tags.index(elements[1].tag), self._group()
-        first = self.begun(content.fields[place], elements[1:])
+        name = content.fields[place].name
+        first = self.begun(content.fields[place], elements[1:], f"{path}{name}/")
         if first is None:
             return None
-        pattern, rows = self._members(content.fields[place + 1 :], prefixes)
-        rows = [(content.fields[place].name, first), *rows]
+        pattern, rows = self._members(content.fields[place + 1 :], prefixes, path)
+        rows = [(name, first), *rows]
         return _Inside(f"(){first.pattern}{pattern}{re.escape(end)}", group, fill=_filling(rows))
 
     def _members(
-        self, fields: Sequence[Field], prefixes: _Prefixes
+        self, fields: Sequence[Field], prefixes: _Prefixes, path: str
     ) -> tuple[str, list[tuple[str, _Inside]]]:
         """Each may be there or not. What has no form is not among them."""
         pattern, rows = "", []
@@ -189,20 +211,22 @@ class _Compiler:
             if field.repeated or field.namespace not in prefixes:
                 continue
             begin, end = _tags(field, prefixes)
-            inside = self._inside(field.content, prefixes, begin, end)
+            inside = self._inside(field.content, prefixes, begin, end, f"{path}{field.name}/")
             if inside is not None:
                 pattern += f"(?:{re.escape(begin)}{inside.pattern}{re.escape(end)})?"
                 rows.append((field.name, inside))
         return pattern, rows
 
     def _inside(
-        self, content: Content, prefixes: _Prefixes, begin: str, end: str
+        self, content: Content, prefixes: _Prefixes, begin: str, end: str, path: str
     ) -> _Inside | None:
+        """`path` leads to its members."""
         if isinstance(content, Scalar):
+            self.places[path[:-1]] = self._groups
             return _Inside(f"({_TEXT})", self._group(), _converter(content))
         if isinstance(content, Struct):
             group = self._group()
-            pattern, rows = self._members(content.fields, prefixes)
+            pattern, rows = self._members(content.fields, prefixes, path)
             return _Inside(f"(){pattern}", group, fill=_filling(rows))
         if isinstance(content, ListOf) and content.item.namespace in prefixes:
             items = _items(content.item, prefixes)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
@@ -32,6 +32,9 @@ ToText: TypeAlias = Callable[[object], str]
 FromText: TypeAlias = Callable[[str], JsonValue]
 """The JSON value of a text. Raises ValueError where the text is not of the type."""
 
+_MOST_NUMBERS: Final = 1024
+"""Texts of one type whose numbers are kept: counts and lengths are the same few again and again."""
+_SHORT: Final = 8
 _GUID: Final = re.compile(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}", re.ASCII)
 _NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 _WORDS: Final = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
@@ -221,7 +224,16 @@ def _boolean(text: str) -> JsonValue:
 
 
 def _integer_reader(kind: str) -> FromText:
-    return partial(read_whole, span=XS_INTEGERS[kind])
+    span = XS_INTEGERS[kind]
+
+    @lru_cache(maxsize=_MOST_NUMBERS)
+    def again(text: str) -> int:
+        return read_whole(text, span)
+
+    def read(text: str) -> JsonValue:
+        return again(text) if len(text) <= _SHORT else read_whole(text, span)
+
+    return read
 
 
 # ---------------------------------------------------------------- fields of a decoded body

@@ -1,6 +1,7 @@
 """API keys at a running interface: their file followed, their end, who used them."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from adapter.engine.commands.ports import Filter
 from adapter.errors import InvalidRequest
 from adapter.model.values import replace
 from adapter.server.credentials import ApiKeys
 from adapter.server.settings import ApiKey, RestSettings, Role
 from adapter.service.api_keys import WatchedKeys, append_key, hash_tokens, read_keys
 from tests.web.both_servers import KEYS, NOON, TOKENS, Rig, a_rig
+from tests.web.raw_connection import connected
 
 CLEAR = "c" * 40
 
@@ -217,6 +220,26 @@ async def test_the_end_of_a_key_ends_its_long_polls_and_streams(tmp_path: Path) 
                 assert (await poll).status == 401
         assert not other.done()
         other.cancel()
+
+
+async def test_a_key_that_is_withdrawn_while_its_body_comes_is_refused(tmp_path: Path) -> None:
+    body = json.dumps({"kind": "load_check", "devices": ["M1"], "idempotency_key": "k-1"}).encode()
+    rows = [
+        "POST /api/v1/commands HTTP/1.1",
+        "Host: gateway",
+        f"Authorization: Bearer {TOKENS['operator']}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Expect: 100-continue",
+    ]
+    async with watched(tmp_path) as made, connected(made.rig.rest.url) as raw:
+        await raw.send(("\r\n".join(rows) + "\r\n\r\n").encode())
+        assert await raw.status() == 100  # the key was let in, and the body is waited for
+        told = await made.rig.ask("POST", "/keys/operator/withdraw", {}, by="admin")
+        assert told.status == 200
+        await raw.send(body)
+        assert await raw.status() == 401
+        assert not (await made.rig.gateway.commands.list(Filter(limit=1))).ids
 
 
 async def test_an_expiry_ends_what_is_under_way(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from adapter.server.connections import (
 )
 from adapter.server.credentials import basic_header_of
 from adapter.server.settings import BasicUser, ConnectionLimits, ListenerSettings
-from adapter.server.whole_requests import KnownHeads, WholeConnection, whole_request
+from adapter.server.whole_requests import KnownHeads, WholeConnection, lacks_body, whole_request
 from adapter.store.commands.commands import SqliteStore
 from tests.support import every_case
 from tests.web.both_servers import HASTY, Rig, a_rig, status_changed
@@ -61,6 +61,9 @@ class Answers:
                 asyncio.get_running_loop().call_soon(caller.answered, answer)
         return True
 
+    def awaits(self, data: bytes) -> bool:
+        return lacks_body(data) is not None
+
     def _judge(self, request: web.BaseRequest) -> bool | None:
         self.judged.append(request.headers.get("Host", ""))
         return "Unwanted" not in request.headers or None
@@ -74,6 +77,11 @@ class Served:
     bodies: list[bytes]
     """Of the requests that the web server answered."""
     stopped: bool = False
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether a connection is the web server's."""
+        return any(isinstance(each.protocol, Connection) for each in self.door._places.taken)
 
     async def stop(self) -> None:
         if not self.stopped:
@@ -122,7 +130,8 @@ async def test_a_whole_request_is_answered_where_it_is_read() -> None:
 async def test_any_other_is_the_web_servers_and_so_is_its_connection_then() -> None:
     whole = post("/taken")
     others = {
-        "in two": (whole[:-1], whole[-1:]),
+        "in three": (whole[:-3], whole[-3:-1], whole[-1:]),
+        "in two, within the head": (whole[:50], whole[50:]),
         "refused": (post("/refused"),),
         "failing": (post("/failing"),),
         "an unwanted head": (post("/taken", b"<a/>", "Unwanted: 1"),),
@@ -145,6 +154,76 @@ async def test_any_other_is_the_web_servers_and_so_is_its_connection_then() -> N
                             await asyncio.sleep(0)
                         assert await raw.status() == THERE
                         assert at.bodies[0] == (b"" if name == "no body" else b"<a/>")
+
+
+async def test_a_body_that_comes_behind_its_head_is_waited_for() -> None:
+    whole = post("/taken", b"<a/>")
+    async with served() as at, connected(at.url) as raw:
+        for cut in (-4, -1):
+            await raw.send(whole[:cut])
+            await asyncio.sleep(0)
+            await raw.send(whole[cut:])
+            assert await raw.status() == 200
+        assert not at.bodies
+
+
+async def test_a_body_that_does_not_come_is_the_web_servers_to_wait_for() -> None:
+    whole = post("/taken", b"<a/>")
+    async with served() as at, connected(at.url) as raw:
+        await raw.send(whole[:-1])
+        async with asyncio.timeout(10):
+            while not at.handed_over:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await raw.send(whole[-1:])
+        assert await raw.status() == THERE
+        assert at.bodies == [b"<a/>"]
+
+
+async def test_who_stops_waits_for_no_body() -> None:
+    async with served() as at, connected(at.url) as raw:
+        await raw.send(post("/taken")[:-1])
+        await asyncio.sleep(0)
+        await at.stop()
+        assert await raw.closed()
+
+
+def test_only_a_short_body_that_comes_unasked_is_waited_for() -> None:
+    cut, long = post("/taken")[:-1], 8 * 1024 + 1
+    with every_case() as case:
+        for name, data, lacks in (
+            ("some of it", cut, True),
+            ("none of it", post("/taken")[:-4], True),
+            ("all is there", post("/taken"), False),
+            ("more than all", post("/taken") + b"P", False),
+            ("the head is not whole", cut[:40], False),
+            ("asked for", post("/taken", b"<a/>", "Expect: 100-continue")[:-4], False),
+            ("chunked", head("/taken", "Transfer-Encoding: chunked"), False),
+            ("no POST", cut.replace(b"POST", b"PUT"), False),
+            ("too long", head("/taken", f"Content-Length: {long}"), False),
+        ):
+            with case(name):
+                assert (lacks_body(data) is not None) is lacks
+
+
+async def test_a_known_head_is_read_as_any_other() -> None:
+    whole, chance = post("/taken"), random.Random(7)
+    async with served() as at, connected(at.url) as raw:
+        for data in (whole, whole, post("/taken", b"<a/>" * 9)):
+            await raw.send(data)
+            assert await raw.status() == 200
+        heads = at.answers._heads
+        known = heads.request(whole)
+        assert known is not None
+        assert not known.fresh
+        for _ in range(2_000):
+            place, byte = chance.randrange(len(whole)), bytes([chance.randrange(256)])
+            cut = chance.choice((whole[place + 1 :], whole[place:], b""))
+            data = whole[:place] + byte + cut
+            read, anew = heads.request(data), whole_request(data)
+            assert (read is None) is (anew is None), data
+            if read is not None and anew is not None:
+                same = [(each.path, each.head, each.body) for each in (read, anew)]
+                assert same[0] == same[1], data
 
 
 async def test_what_comes_while_one_is_answered_waits_for_its_turn() -> None:

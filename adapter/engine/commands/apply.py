@@ -34,6 +34,7 @@ from adapter.engine.commands.ports import (
     Store,
 )
 from adapter.engine.commands.publications import ends, publications
+from adapter.engine.commands.save_result import SaveResult
 from adapter.errors import Conflict, Forbidden, GatewayError, NotFound, StoreFailed
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId
@@ -95,7 +96,7 @@ class _Application(Struct, eq=False):
     command: CommandId
     event: Event
     along: SavedWith
-    done: "asyncio.Future[Command]"
+    done: SaveResult
     tries: int = 0
     alone: bool = False
 
@@ -145,18 +146,15 @@ class Applier:
         Returns the command as saved. Raises NotFound, IllegalTransition, Forbidden, OverBudget, or
         StoreFailed; nothing was changed then, except that StoreFailed leaves it unknown.
         """
-        return await self.begin(command, event, along)
+        done: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        self.begin(command, event, along or _NOTHING, done)
+        return await done
 
-    def begin(
-        self, command: CommandId, event: Event, along: SavedWith | None = None
-    ) -> asyncio.Future[Command]:
-        """As `apply`: done when it is saved, with the same result or error."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Command] = loop.create_future()
-        self._pending.append(_Application(command, event, along or _NOTHING, done))
+    def begin(self, command: CommandId, event: Event, along: SavedWith, told: SaveResult) -> None:
+        """As `apply`: `told` hears the same result or error when it is saved."""
+        self._pending.append(_Application(command, event, along, told))
         if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
-        return done
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
         try:

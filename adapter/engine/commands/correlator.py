@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from adapter.commands.activity import Command
 from adapter.commands.calls import RequestStatus
 from adapter.commands.correlation import GIVE_UP_S, Correlation, Match, correlate, unmatched
 from adapter.commands.events import Event, LateNotified, StatusNotified
@@ -34,8 +33,10 @@ from adapter.engine.commands.ports import (
     Received,
     Store,
 )
+from adapter.engine.commands.save_result import CallbackResult, NotPlain, Taken
 from adapter.engine.commands.spans import callback_span
 from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
+from adapter.engine.tracing import TraceSpan
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.signals import Signals, say_quarantined
 from adapter.errors import Conflict, StoreFailed, WireError
@@ -43,7 +44,7 @@ from adapter.model.bounds import GIB
 from adapter.model.ids import CommunicationId, RequestToken
 
 if TYPE_CHECKING:  # not worth loading the contract for
-    from adapter.wire.codec import DecodedMessage
+    from adapter.wire.codec import ReadMessage
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +81,6 @@ _LONGEST_LINE: Final = 8
 """So many callbacks of one communication may wait to be judged as they come in."""
 
 
-class NotPlain(Exception):
-    """A callback whose effect is not stored with it: that is found out later."""
-
-
-Taken: TypeAlias = Callable[[BaseException | None], None]
-"""Told when a message is stored; with the error where it is not."""
-
 _Read: TypeAlias = tuple[InboxRow, RequestStatus | WireError | None]
 _Stray: TypeAlias = tuple[InboxRow, RequestToken, Correlation]
 """One whose address or token nobody knows yet."""
@@ -97,8 +91,8 @@ class MessageReader(Protocol):
 
     def status(self, raw: bytes) -> RequestStatus: ...
 
-    def status_told(self, message: "DecodedMessage") -> RequestStatus:
-        """Of one that was decoded at the door."""
+    def status_told(self, message: "ReadMessage") -> RequestStatus:
+        """Of one that was read at the door."""
 
 
 class Correlator:
@@ -127,7 +121,7 @@ class Correlator:
         self._at_once = at_once
         self._to_intake = to_intake
         self._judging: set[CommunicationId] = set()
-        self._lines: dict[CommunicationId, deque[tuple[Received, Taken]]] = {}
+        self._lines: dict[CommunicationId, deque[tuple[Received, Taken]] | None] = {}
         """Of which one callback is judged as it came in, and those that wait for their turn."""
         self._parking = parking or ParkingPolicy()
         self._make_way = False
@@ -161,35 +155,35 @@ class Correlator:
         address = received.communication
         if address is None or received.message is None or not self._at_once.on:
             return False
-        line = self._lines.get(address)
-        if line is None:
-            self._lines[address] = deque()
+        if address not in self._lines:
+            self._lines[address] = None
             self._take(address, received, then)
-        elif len(line) >= _LONGEST_LINE:
+            return True
+        line = self._lines[address] or deque()
+        if len(line) >= _LONGEST_LINE:
             return False
-        else:
-            line.append((received, then))
+        self._lines[address] = line
+        line.append((received, then))
         return True
 
     def _take(self, address: CommunicationId, received: Received, then: Taken) -> None:
         try:
-            applied = self._apply(address, received)
+            plain = self._apply(address, received, then)
         except Exception as error:
             self._taken(address, then, _not_plain(address, error))
         else:
-            if applied is None:
+            if not plain:
                 self._taken(address, then, NotPlain())
-            else:
-                applied.add_done_callback(partial(self._applied, address, received, then))
 
     def _applied(
         self,
         address: CommunicationId,
         received: Received,
         then: Taken,
-        applied: asyncio.Future[Command],
+        traced: TraceSpan,
+        error: BaseException | None,
     ) -> None:
-        error = applied.exception()
+        traced.end(error)
         if error is None:
             crash_points.reached("callback.after_apply")
             self._messages.callback(address, received.operation, received.raw)
@@ -223,13 +217,11 @@ class Correlator:
         await self._bound_quarantine()
         return True
 
-    def _apply(
-        self, address: CommunicationId, received: Received
-    ) -> asyncio.Future[Command] | None:
-        """None: it is not plain."""
+    def _apply(self, address: CommunicationId, received: Received, then: Taken) -> bool:
+        """False: it is not plain."""
         found = self._store.at_hand(address) if address not in self._judging else None
         if found is None:
-            return None
+            return False
         assert received.message is not None
         status = self._reader.status_told(received.message)
         verdict = correlate(
@@ -237,11 +229,11 @@ class Correlator:
             found.communication,
             addressed=True,
             received_at=received.at,
-            now=self._clock.now(),
+            now=received.at,
         )
         event = _event_of(verdict, found, status)
         if event is None:
-            return None
+            return False
         judged = JudgedMessage(
             received=received,
             state=InboxState.APPLIED,
@@ -252,10 +244,9 @@ class Correlator:
         along = SavedWith(actor="head-end", received=(judged,))
         crash_points.reached("callback.before_apply")
         traced = callback_span(found, received.operation, status)
-        applied = self._applier.begin(found.command, event, along)
-        if traced.traceparent:
-            applied.add_done_callback(lambda done: traced.end(done.exception()))
-        return applied
+        told = CallbackResult(partial(self._applied, address, received, then, traced))
+        self._applier.begin(found.command, event, along, told)
+        return True
 
     async def once(self, *, limit: int = ROWS_AT_ONCE) -> int:
         """Work one batch of the inbox. Returns how many rows were looked at."""

@@ -35,7 +35,7 @@ from adapter.model.ids import (
 from adapter.model.reading import InitialMeasurement
 
 if TYPE_CHECKING:  # not worth loading the contract for
-    from adapter.wire.codec import DecodedMessage
+    from adapter.wire.codec import ReadMessage
 
 
 class Clock(Protocol):
@@ -173,7 +173,7 @@ class Received(Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     spool: Spooled | None = None
     rejection: Rejection | None = None
-    message: "DecodedMessage | None" = None
+    message: "ReadMessage | None" = None
     """What the body says, where the door has read it already; it is not stored."""
 
 

@@ -218,9 +218,7 @@ class SqliteStore:
             return None
         for item in command.communications:
             if item.id == communication:
-                return Found(
-                    command=command.activity.id, version=command.version, communication=item
-                )
+                return Found(command=command.id, version=command.version, communication=item)
         return None
 
     async def holders(self, lanes: Sequence[str]) -> Mapping[str, CommandId]:

@@ -1,11 +1,13 @@
 """Routes of bulk requests: many commands of one kind, as lines of JSON or as a table."""
 
+import asyncio
 import csv
 import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,6 +15,7 @@ from msgspec import Struct
 
 from adapter.commands.activity import Command, CommandRequest, State
 from adapter.commands.flows import CommandKind
+from adapter.commands.rules import MOST_DEVICES
 from adapter.engine.commands.bulk import BulkHeader, BulkId, BulkRequest, RowFault, check_count
 from adapter.errors import InvalidRequest
 from adapter.model.json_members import RepeatedMember, json_value
@@ -20,6 +23,7 @@ from adapter.model.whole_numbers import ROW
 from adapter.web.api.call import (
     HALF,
     PREFIX,
+    READ_AT_ONCE,
     ApiContext,
     ApiRequest,
     ApiResponse,
@@ -138,7 +142,9 @@ async def submit_bulk(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         )
     table = asked.read(RawBody).media == CSV
     rows = _Rows(api, asked.actor, header, shared, key)
-    request = rows.all(_table(lines) if table else _objects(lines), strict=not table)
+    read = partial(rows.all, _table(lines) if table else _objects(lines), strict=not table)
+    large = len(asked.read(RawBody).raw) > READ_AT_ONCE
+    request = await asyncio.to_thread(read) if large else read()
     made = await api.gateway.commands.bulk.submit(request, actor=asked.actor)
     found, states = await api.gateway.commands.bulk.get(made.id)
     return ApiResponse(
@@ -318,12 +324,14 @@ class _Rows:
         self._faults: list[RowFault] = []
 
     def all(self, rows: Iterable[tuple[int, Member | _Bad]], *, strict: bool) -> BulkRequest:
+        devices = 0
         for count, (line, row) in enumerate(rows, 1):
             check_count(count)  # at once: no more of them is read
             try:
                 if isinstance(row, _Bad):
                     raise row
-                self._requests[line] = self._request(line, row, strict=strict)
+                self._requests[line] = request = self._request(line, row, strict=strict)
+                devices += len(request.devices)
             except _Bad as error:
                 self._refuse(line, error.field, error.rule)
             except InvalidRequest as error:
@@ -331,6 +339,8 @@ class _Rows:
             except ProblemRaised as error:
                 told = error.problem
                 self._refuse(line, told.field or "line", told.rule or told.detail)
+            if devices > MOST_DEVICES:
+                raise InvalidRequest("devices", f"at most {MOST_DEVICES} in all rows")
         header = self._header
         return BulkRequest(
             kind=header.kind,

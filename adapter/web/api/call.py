@@ -57,6 +57,10 @@ MOST_ITEMS: Final = 500
 _PAGE: Final = Span(1, MOST_ITEMS)
 _EXPORTS_AT_ONCE: Final = 2
 
+READ_AT_ONCE: Final = 64 * 1024
+"""Bytes of a body that are read between two turns of the event loop; longer ones are read by a
+thread, for nobody else would be answered meanwhile."""
+
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=LONGEST, pattern=TEXT_PATTERN)]
 NeededText = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=TEXT_PATTERN)]
@@ -89,6 +93,7 @@ _UNKNOWN_WORD: Final = re.compile(r"^Invalid enum value '(.*)'$", re.DOTALL)
 _PATTERN: Final = re.compile(r"^Expected `str` matching regex '(.*)'$", re.DOTALL)
 _NO_TIME: Final = "Invalid RFC3339 encoded datetime"
 _OTHER_TYPE: Final = re.compile(r"^Expected `([^`]+)`, got `([^`]+)`$")
+_LONG_LIST: Final = re.compile(r"^Expected `array` of length <= (\d+)$")
 _TYPES: Final[Mapping[str, str]] = {
     "str": "a text",
     "int": "a whole number",
@@ -263,6 +268,13 @@ def _bad_texts(kind: inspect.Type, value: object, place: str) -> Iterator[tuple[
             for each_field in kind.fields:
                 inner = f"{place}.{each_field.name}" if place else each_field.name
                 yield from _bad_texts(each_field.type, getattr(value, each_field.name), inner)
+        case inspect.ListType(item_type=inspect.StrType(pattern=pattern)), list() if (
+            pattern in _CHECKS
+        ):
+            check = _CHECKS[pattern]
+            for number, item in enumerate(value):
+                if (problem := check(item)) is not None:
+                    yield f"{place}[{number}]", problem
         case inspect.ListType(), list():
             for number, item in enumerate(value):
                 yield from _bad_texts(kind.item_type, item, f"{place}[{number}]")
@@ -299,6 +311,8 @@ def misshapen(text: str, body: type[Struct], given: object) -> tuple[str, str]:
     if other := _OTHER_TYPE.search(rule):
         wanted = " or ".join(_TYPES.get(each, each) for each in other[1].split(" | "))
         rule = f"must be {wanted}, not {_TYPES.get(other[2], other[2])}"
+    if found := _LONG_LIST.search(rule):
+        rule = f"at most {found[1]} items"
     if found := _PATTERN.search(rule):
         pattern = found[1].encode().decode("unicode_escape")
         rule = RULES.get(pattern, "has another form")

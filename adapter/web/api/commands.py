@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from adapter.commands.activity import (
     Command,
@@ -22,6 +22,7 @@ from adapter.commands.business_objects import object_of_operation
 from adapter.commands.calls import SwitchState
 from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority
 from adapter.commands.outcomes import EndpointOutcome, EndpointResult, of_each
+from adapter.commands.rules import MOST_DEVICES
 from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import Filter, Logged
@@ -85,7 +86,7 @@ class CommandIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     kind: CommandKind
-    devices: list[Id] = []
+    devices: Annotated[list[Id], Meta(max_length=MOST_DEVICES)] = []
     group: Id | None = None
     effective_at: Moment | None = None
     expires_at: Moment | None = None

@@ -1,5 +1,6 @@
 """The JSON interface over HTTP, on a port of its own."""
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -25,7 +26,7 @@ from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
 from adapter.errors import GatewayError, meant
-from adapter.model.json_members import RepeatedMember, check_members
+from adapter.model.json_members import MOST_ITEMS, LongList, RepeatedMember, check_members
 from adapter.model.texts import visible_line
 from adapter.server.bodies import continue_later, read_body, unclear_head
 from adapter.server.connections import SERVER, Connection, MakeProtocol, with_routes
@@ -36,6 +37,7 @@ from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
     HALF,
+    READ_AT_ONCE,
     ApiContext,
     ApiRequest,
     ApiResponse,
@@ -260,7 +262,10 @@ class Rest(Server):
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)
         if route.media:
             return RawBody(media=request.content_type, raw=body.raw)
-        return _decoded(self._decoders[route.takes], body.raw or b"{}")
+        decoder, raw = self._decoders[route.takes], body.raw or b"{}"
+        if len(raw) <= READ_AT_ONCE:
+            return _decoded(decoder, raw)
+        return await asyncio.to_thread(_decoded, decoder, raw)
 
     async def _caller(self, request: web.Request) -> tuple[datetime, Caller | None]:
         """Who calls, and when that was judged."""
@@ -347,6 +352,11 @@ def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msg
     except RepeatedMember as error:
         raise ProblemRaised(
             400, "repeated_member", f"{error}", field=error.name[:100], rule="once in an object"
+        ) from None
+    except LongList as error:
+        field, rule = error.name[:100], f"at most {MOST_ITEMS} items"
+        raise ProblemRaised(
+            422, "invalid_request", f"{field}: {rule}", field=field, rule=rule
         ) from None
     except ValueError as error:
         doubt = error  # the decoder says it better, or names the field

@@ -51,7 +51,9 @@ class Addresses:
         signed = self._signed.fullmatch(path)
         if signed is None:
             return self._plain.get(path)
-        named, secret = (_unquoted(each) for each in signed.groups())
+        named, secret = signed.groups()
+        if "%" in path:
+            named, secret = _unquoted(named), _unquoted(secret)
         return Address(
             path=STATUS_PATH,
             operation=STATUS_CHANGED,
@@ -61,4 +63,4 @@ class Addresses:
 
 
 def _unquoted(part: str) -> str:
-    return part.replace("%2F", "/").replace("%25", "%") if "%" in part else part
+    return part.replace("%2F", "/").replace("%25", "%")

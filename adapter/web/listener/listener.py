@@ -23,7 +23,7 @@ from adapter.engine.readings.spool import Spool, Spooling
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
-from adapter.server.bodies import Body, read_body
+from adapter.server.bodies import Body, one_turn, read_body
 from adapter.server.connections import SERVER, MakeProtocol, mark_stranger, without_routes
 from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
@@ -56,6 +56,9 @@ _REST_S: Final = 0.006
 """So few are judged and stored at a time of what anybody can send, with a rest after each while
 more waits. A flood of it waits for its own kind, and callbacks at signed addresses find the event
 loop free."""
+
+_TURNS: Final = 8
+"""Of the event loop that a callback takes, from its coming to its answer, or a few more."""
 
 log = logging.getLogger(__name__)
 limited_log = LimitedLog(log)
@@ -102,7 +105,7 @@ class Listener(Server):
         return without_routes(self._bounded, self.settings.connections)
 
     def _protocol(self) -> MakeProtocol:
-        plain = PlainCallbacks(
+        self._plain = plain = PlainCallbacks(
             self._inbox,
             self._codec,
             self.settings,
@@ -282,8 +285,18 @@ class Listener(Server):
             free_bytes=bounds.whole_bytes,
             spill=None if spooling is None else spooling.add,
             pace=bounds.pace,
+            turn=self._give_way,
         )
         return body, rest
+
+    async def _give_way(self) -> None:
+        """One turn of the event loop, and a few more where callbacks are under way: each of these
+        takes several, and would wait for the next piece of a large body in every one."""
+        await one_turn()
+        left = _TURNS
+        while left and self._plain.under_way:
+            await one_turn()
+            left -= 1
 
     def _limit(self, key: str) -> int:
         bounds = self.settings.bodies

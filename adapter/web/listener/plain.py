@@ -13,10 +13,11 @@ from adapter.engine import crash_points
 from adapter.engine.commands.ports import Clock, Received
 from adapter.engine.inbox import MessageReceiver
 from adapter.server.settings import ListenerSettings
-from adapter.server.whole_requests import KnownHeads, WholeConnection, whole_request
+from adapter.server.whole_requests import KnownHeads, WholeConnection, lacks_body
 from adapter.web.listener.addresses import Addresses
 from adapter.web.listener.checks import action_of, judge_headers
 from adapter.wire.codec import Codec
+from adapter.wire.forms import MessageForm
 from adapter.wire.inbound import HostedCall, judge_call
 from adapter.wire.notifications import STATUS_CHANGED
 from adapter.wire.xml import Soap
@@ -54,10 +55,13 @@ class PlainCallbacks:
         bodies = settings.bodies
         self._longest = min(bodies.status_bytes, bodies.whole_bytes, _LONGEST)
         self._heads = KnownHeads(self._known)
+        self.under_way = 0
+        """Callbacks that were begun and have no answer yet."""
+        self._judged: dict[tuple[MessageForm, str | None], bool] = {}
 
     def begin(self, data: bytes, caller: WholeConnection) -> bool:
         """See `Answering`."""
-        request = whole_request(data)
+        request = self._heads.request(data)
         if request is None or len(request.body) > self._longest:
             return False
         address = self._addresses.find(request.path)
@@ -67,11 +71,8 @@ class PlainCallbacks:
         head = self._heads.find(request, data, caller)
         if head is None:
             return False
-        message = self._codec.decode_at_once(request.body)
-        if message is None or message.soap is None:
-            return False
-        call = judge_call(self._codec, message.tag, message.soap, [head.action])
-        if not isinstance(call, HostedCall) or call.operation != STATUS_CHANGED:
+        message = self._codec.texts_at_once(request.body)
+        if message is None or not self._tells_status(message.form, head.action):
             return False
         received = Received(
             operation=STATUS_CHANGED,
@@ -82,10 +83,28 @@ class PlainCallbacks:
             message=message,
         )
         crash_points.reached("listener.before_receive")
-        self._inbox.begin(received, partial(self._stored, message.soap, caller))
+        self.under_way += 1
+        self._inbox.begin(received, partial(self._stored, message.form.soap, caller))
         return True
 
+    def awaits(self, data: bytes) -> bool:
+        """See `Answering`."""
+        path = lacks_body(data)
+        address = None if path is None else self._addresses.find(path)
+        named = None if address is None else address.communication
+        return bool(address and named and self._inbox.genuine(named, address.secret))
+
+    def _tells_status(self, form: MessageForm, action: str | None) -> bool:
+        """Judged once of each form with each action: of both there are few."""
+        known = self._judged.get((form, action))
+        if known is None:
+            call = judge_call(self._codec, form.tag, form.soap, [action])
+            known = isinstance(call, HostedCall) and call.operation == STATUS_CHANGED
+            self._judged[form, action] = known
+        return known
+
     def _stored(self, soap: Soap, caller: WholeConnection, error: BaseException | None) -> None:
+        self.under_way -= 1
         if error is not None:
             caller.answered(None)
             return
