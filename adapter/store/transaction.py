@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import apsw
 
+from adapter.errors import NotFound
 from adapter.store.chain import Head
 from adapter.store.skeletons import Skeletons
 
@@ -46,6 +47,23 @@ class Many:
         return _sql(self, rows)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Each:
+    """A statement that changes one row that is there, for several rows."""
+
+    text: str
+
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+        """Raises NotFound where one is not there."""
+        before = connection.total_changes()
+        connection.executemany(self.text, rows)
+        if connection.total_changes() - before != len(rows):
+            raise NotFound("a row that was to be changed is missing")
+
+    def sql(self, rows: int) -> str:
+        return self.text
+
+
 @lru_cache(maxsize=512)
 def _sql(many: Many, rows: int) -> str:
     row = f"({', '.join('?' * many.columns)})"
@@ -82,7 +100,8 @@ class Transaction:
         """Of commands, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
-        self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
+        self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
+        self._pending: set[str] = set()
         self._counts: dict[tuple[str, str], int] = {}
         # (number, row); a publication's row begins with its id and its time
         self._told: list[tuple[int, tuple[Any, ...]]] = []
@@ -98,11 +117,19 @@ class Transaction:
     def append(self, to: Many, *rows: Row) -> None:
         self._appended[to] += rows
 
+    def put(self, row: str, to: Many | Each, values: Row) -> None:
+        """As `append`, of a row that others may write as well: after what is appended of it."""
+        if row in self._pending:
+            self.flush()
+        self._pending.add(row)
+        self._appended[to].append(values)
+
     def flush(self) -> None:
         """Write what was appended."""
         appended, self._appended = self._appended, defaultdict(list)
+        self._pending.clear()
         for many, rows in appended.items():
-            if many.told:
+            if isinstance(many, Many) and many.told:
                 self._tell(many, rows)
             else:
                 many.run(self.immediate, rows)
@@ -150,7 +177,9 @@ class Transaction:
 
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
+        self.numbers.clear()
         self._appended.clear()
+        self._pending.clear()
         self.head, told, skeletons, self._counts = mark
         self.skeletons.forget(skeletons)
         del self._told[told:]

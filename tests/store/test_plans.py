@@ -17,7 +17,7 @@ from adapter.store.commands import claiming, queries, reading
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
 from adapter.store.rows import moment
-from adapter.store.transaction import Many, Transaction
+from adapter.store.transaction import Each, Many, Transaction
 from adapter.store.upkeep import gauges
 from tests.support import for_every
 
@@ -61,7 +61,7 @@ _WALKS = {
     "OLDEST_PARKED_ADDRESSED", "COUNT_PARKED_BARE", "COUNT_PARKED_ADDRESSED",
 }  # fmt: skip
 _HOT = {
-    name: text.sql(2) if isinstance(text, Many) else text
+    name: text.sql(2) if isinstance(text, Many | Each) else text
     for name, text in vars(queries).items()
     if name.isupper() and not name.startswith("_") and name not in _WHOLE
 }
@@ -75,7 +75,6 @@ _INDEX = {
     "NEXT_CLAIM_PRIORITY": "communication_claim",
     "CLAIMABLE": "communication_claim",
     "SENDING": "communication_sending",
-    "UPDATE_COMMANDS": "sqlite_autoindex_command_1",
     "COMMUNICATIONS_OF_COMMANDS": "communication_of_command",
     "LIST_COMMUNICATIONS": "communication_of_command",
     "COMMUNICATION_OF_TOKEN": "communication_token",
@@ -115,7 +114,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]
 
 def _plan(connection: apsw.Connection, text: str) -> list[str]:
     names = re.findall(r":(\w+)", text)
-    values = dict.fromkeys(names) if names else (None,) * text.count("?")
+    numbered = len(set(re.findall(r"\?\d", text)))
+    values = dict.fromkeys(names) if names else (None,) * (numbered or text.count("?"))
     rows = connection.execute("EXPLAIN QUERY PLAN " + text, values)
     return [str(row[3]) for row in rows]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from adapter.commands import flows
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.store.transaction import Many
+from adapter.store.transaction import Each, Many
 from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
 
 # ---------------------------------------------------------------- commands
@@ -24,16 +24,17 @@ _CONTENT: Final = (
 )
 COMMAND_OF_KEY: Final = _CONTENT + "key IS NOT NULL AND key = ?"
 CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
-# (id, version, state, wake, version after, activity or NULL where it stays as it is); those that
-# had another version are left out.
-_GIVEN: Final = "WITH given (id, version, state, wake, version_after, activity) AS ("
-_UPDATE: Final = """)
-UPDATE command SET state = given.state, wake = given.wake, version = version_after,
-    activity = coalesce(given.activity, command.activity)
-FROM given WHERE command.id = given.id AND command.version = given.version"""
-UPDATE_COMMANDS: Final = Many(_GIVEN, 6, _UPDATE)
-# What an update returns takes as long as the update: where all go through, nobody needs it.
-UPDATE_COMMAND: Final = Many(_GIVEN, 6, f"{_UPDATE} RETURNING command.number")
+# The guard is the version. Most saves leave state and wake as they are: then no index is written.
+# ?1 number, ?2 version, ?3 state, ?4 wake, ?5 activity or NULL where it stays as it is
+_SAVE: Final = "UPDATE command SET version = ?2 + 1"
+_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?3 AND wake IS ?4"
+SAVE_VERSION: Final = _SAVE + _AS_IT_IS
+SAVE_ACTIVITY: Final = _SAVE + ", activity = ?5" + _AS_IT_IS
+MOVE_COMMAND: Final = (
+    _SAVE
+    + """, state = ?3, wake = ?4, activity = coalesce(?5, activity)
+WHERE number = ?1 AND version = ?2"""
+)
 NUMBERS: Final = "SELECT id, number FROM command WHERE id IN (SELECT value FROM json_each(?))"
 LOAD_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request, targets
@@ -77,19 +78,18 @@ SELECT request FROM command JOIN asked ON asked.number = command.number WHERE id
 
 # ---------------------------------------------------------------- communications
 
-# A lease holds for as long as work, state and wake stay as they were when it was taken.
-PUT_COMMUNICATION: Final = Many(
+INSERT_COMMUNICATION: Final = Many(
     """
 INSERT INTO communication (
     id, command, position, operation, priority, work, state, wake, due, token, sent, body)""",
     12,
-    """
-ON CONFLICT (id) DO UPDATE SET
-    due = CASE WHEN work = excluded.work AND state = excluded.state AND wake IS excluded.wake
-        THEN due ELSE excluded.due END,
-    work = excluded.work, state = excluded.state, wake = excluded.wake, token = excluded.token,
-    sent = excluded.sent, body = excluded.body""",
 )
+# By what has changed. A lease (due) holds for as long as work, state and wake stay as they were.
+SAVE_COMMUNICATION: Final = Each("UPDATE communication SET body = ? WHERE id = ?")
+LEARN_TOKEN: Final = Each("UPDATE communication SET token = ?, sent = ?, body = ? WHERE id = ?")
+_MOVE: Final = "UPDATE communication SET work = ?, state = ?, wake = ?, due = ?, "
+MOVE_COMMUNICATION: Final = Each(_MOVE + "sent = ?, body = ? WHERE id = ?")
+MOVE_WITH_TOKEN: Final = Each(_MOVE + "token = ?, sent = ?, body = ? WHERE id = ?")
 INSERT_ENDPOINTS: Final = Many("INSERT INTO communication_endpoints (id, endpoints)", 2)
 _COMMUNICATION_COLUMNS: Final = "communication.id, operation, work, state, wake, token, body"
 _WITH_ENDPOINTS: Final = f"""endpoints, {_COMMUNICATION_COLUMNS}

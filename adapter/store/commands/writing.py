@@ -178,12 +178,10 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     tells."""
     if not moving:
         return
-    rows = [_command_row(each) for each in moving]
-    before = tx.immediate.total_changes()
-    queries.UPDATE_COMMANDS.run(tx.immediate, rows)
-    if tx.immediate.total_changes() - before != len(rows):
-        raise MovedOn
     _know_numbers(tx, [each.id for each in moving])
+    for each in moving:
+        if not _move(tx, each):
+            raise MovedOn
     _release(tx.immediate, [each.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
     for each in moving:
@@ -229,10 +227,9 @@ def _save(
         return Saved.OVER_BUDGET
     if moving is not None:
         id = moving.id
-        found = queries.UPDATE_COMMAND.run(db, [_command_row(moving)])
-        if not found:
+        _know_numbers(tx, [id])
+        if not _move(tx, moving):
             return Saved.MOVED
-        _know_number(tx, id, found[0][0])
         if change.release:
             _release(db, [id], at)
             held = {}
@@ -250,12 +247,22 @@ def _save(
     return Saved.SAVED
 
 
-def _command_row(moving: _Moving) -> Row:
-    activity, version = moving.after.activity, moving.after.version
-    wake = micros_or_none(moving.change.wake)
-    moved = activity is not moving.before.activity  # most saves are of a communication alone
-    body = encode_activity(activity) if moved else None
-    return moving.id, version, activity.state, wake, version + 1, body
+def _move(tx: Transaction, moving: _Moving) -> bool:
+    """Save the command's row. False where it is not as it was, and nothing was written."""
+    db, before, activity = tx.immediate, moving.before.activity, moving.after.activity
+    number, wake = tx.numbers.get(moving.id), micros_or_none(moving.change.wake)
+    row = (number, moving.after.version, activity.state, wake)
+    body = None if activity is before else encode_activity(activity)
+    if activity.state is before.state:
+        # Most saves are of a communication alone.
+        if body is None:
+            db.execute(queries.SAVE_VERSION, row)
+        else:
+            db.execute(queries.SAVE_ACTIVITY, (*row, body))
+        if db.changes():
+            return True
+    db.execute(queries.MOVE_COMMAND, (*row, body))
+    return bool(db.changes())
 
 
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
@@ -313,21 +320,27 @@ def _put_communication(
     due: int | None,
 ) -> None:
     tx.moved("send", _sent(was), _sent(communication))
-    row = (
-        communication.id,
-        command.id,
-        position,
-        communication.operation,
-        priority_of(command.request).rank,
-        communication.work,
-        communication.state,
-        micros_or_none(communication.wake),
-        due,
-        communication.token,
-        communication.sent_at is not None,
-        encode_body(communication),
-    )
-    tx.append(queries.PUT_COMMUNICATION, row)
+    id, sent = communication.id, communication.sent_at is not None
+    work, state, wake = communication.work, communication.state, communication.wake
+    body = encode_body(communication)
+    if was is None:
+        operation, rank = communication.operation, priority_of(command.request).rank
+        first = (id, command.id, position, operation, rank, work, state, micros_or_none(wake))
+        row = (*first, due, communication.token, sent, body)
+        tx.put(id, queries.INSERT_COMMUNICATION, row)
+    else:
+        learned = communication.token != was.token or sent != (was.sent_at is not None)
+        if (work, state, wake) != (was.work, was.state, was.wake):
+            moved = (work, state, micros_or_none(wake), due)
+            if learned:
+                row = (*moved, communication.token, sent, body, id)
+                tx.put(id, queries.MOVE_WITH_TOKEN, row)
+            else:
+                tx.put(id, queries.MOVE_COMMUNICATION, (*moved, sent, body, id))
+        elif learned:
+            tx.put(id, queries.LEARN_TOKEN, (communication.token, sent, body, id))
+        else:
+            tx.put(id, queries.SAVE_COMMUNICATION, (body, id))
     endpoints = encode_endpoints(communication) if was is None else None
     if endpoints is not None:
         tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
