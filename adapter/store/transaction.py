@@ -16,6 +16,8 @@ Row: TypeAlias = tuple[int | str | bytes | None, ...]
 Mark: TypeAlias = tuple[Head, int, int, dict[tuple[str, str], int]]
 Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
+SavedRow: TypeAlias = tuple[int, int, int]
+"""(number, version, noted) of a command."""
 
 _MOST_AT_ONCE: Final = 32
 """Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
@@ -96,8 +98,8 @@ class Transaction:
         self.head = head or Head()
         self.skeletons = skeletons or Skeletons()
         self.careful = False
-        self.numbers: dict[str, int] = {}
-        """Of commands, as far as they are at hand."""
+        self.saved: dict[str, SavedRow] = {}
+        """Rows of commands as they were saved last, as far as they are at hand, by id."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
@@ -177,7 +179,7 @@ class Transaction:
 
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
-        self.numbers.clear()
+        self.saved.clear()
         self._appended.clear()
         self._pending.clear()
         self.head, told, skeletons, self._counts = mark

@@ -14,8 +14,8 @@ from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_as
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
-INSERT INTO command (id, key, kind, state, wake, version, activity)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+INSERT INTO command (id, key, kind, state, wake, version, noted, activity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
 INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
@@ -25,17 +25,18 @@ _CONTENT: Final = (
 COMMAND_OF_KEY: Final = _CONTENT + "key IS NOT NULL AND key = ?"
 CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
 # The guard is the version. Most saves leave state and wake as they are: then no index is written.
-# ?1 number, ?2 version, ?3 state, ?4 wake, ?5 activity or NULL where it stays as it is
-_SAVE: Final = "UPDATE command SET version = ?2 + 1"
-_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?3 AND wake IS ?4"
+# ?1 number, ?2 version, ?3 noted, ?4 state, ?5 wake, ?6 activity or NULL where it stays as it is
+_SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
+_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
 SAVE_VERSION: Final = _SAVE + _AS_IT_IS
-SAVE_ACTIVITY: Final = _SAVE + ", activity = ?5" + _AS_IT_IS
+SAVE_ACTIVITY: Final = _SAVE + ", activity = ?6" + _AS_IT_IS
 MOVE_COMMAND: Final = (
     _SAVE
-    + """, state = ?3, wake = ?4, activity = coalesce(?5, activity)
+    + """, state = ?4, wake = ?5, activity = coalesce(?6, activity)
 WHERE number = ?1 AND version = ?2"""
 )
-NUMBERS: Final = "SELECT id, number FROM command WHERE id IN (SELECT value FROM json_each(?))"
+SAVED_COMMANDS: Final = """
+SELECT id, number, version, noted FROM command WHERE id IN (SELECT value FROM json_each(?))"""
 LOAD_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request, targets
 FROM command JOIN asked ON asked.number = command.number
@@ -319,7 +320,7 @@ DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
 ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
-INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, note, digest)", 6)
+INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, previous, note, digest)", 7)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
 _AUDIT: Final = """
 SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
@@ -327,19 +328,35 @@ SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
     form, skeleton.text, note, digest
 FROM audit LEFT JOIN skeleton ON skeleton.number = audit.form """
 AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
-AUDIT_OF_SUBJECT: Final = (
-    _AUDIT
-    + """
-WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
-                  UNION ALL SELECT id FROM communication WHERE command = :subject)
+# From the command back, entry by entry; then what was noted without it.
+_LINKED: Final = """
+WITH RECURSIVE linked (seq) AS (
+    SELECT noted FROM command WHERE id = :subject
+    UNION ALL SELECT previous FROM linked JOIN audit ON audit.seq = linked.seq
+    WHERE previous < audit.seq AND previous > :after
+)"""
+_ABOUT: Final = """
+previous IS NULL
+    AND subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+                    UNION ALL SELECT id FROM communication WHERE command = :subject)"""
+AUDIT_OF_SUBJECT: Final = f"""{_LINKED}{_AUDIT}
+WHERE seq IN (SELECT seq FROM linked UNION ALL SELECT seq FROM audit WHERE {_ABOUT})
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
-)
-CHANGED_SINCE: Final = """
-SELECT EXISTS (SELECT 1 FROM audit
-    WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
-                      UNION ALL SELECT id FROM communication WHERE command = :subject)
-      AND at >= :updated)"""
+CHANGED_SINCE: Final = f"""{_LINKED}
+SELECT EXISTS (
+    SELECT 1 FROM linked JOIN audit ON audit.seq = linked.seq WHERE at >= :updated
+    UNION ALL SELECT 1 FROM audit WHERE {_ABOUT} AND at >= :updated)"""
+# Each is reached once: from the entry behind it, or from its command.
+BROKEN_LINK: Final = """
+SELECT seq FROM audit AS entry WHERE previous > 0 AND NOT EXISTS (
+    SELECT 1 FROM audit AS before WHERE before.seq = entry.previous AND before.seq < entry.seq
+        AND before.subject = entry.subject AND before.previous IS NOT NULL) LIMIT 1"""
+LINKED: Final = "SELECT count(*), sum(seq) FROM audit WHERE previous IS NOT NULL"
+LINKS: Final = """
+SELECT count(*), sum(seq) FROM (
+    SELECT previous AS seq FROM audit WHERE previous > 0
+    UNION ALL SELECT noted FROM command WHERE noted > 0)"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 

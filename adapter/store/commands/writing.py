@@ -44,10 +44,10 @@ from adapter.store.rows import (
     micros_or_none,
 )
 from adapter.store.skeletons import IN_JSON
-from adapter.store.transaction import Row, Transaction
+from adapter.store.transaction import Row, SavedRow, Transaction
 
-_MOST_NUMBERS: Final = 10_000
-"""Of commands, at hand: some two megabytes. The subject of a note is shorter so."""
+_MOST_ROWS: Final = 10_000
+"""Of commands, at hand: some three megabytes."""
 
 
 class MovedOn(Exception):
@@ -63,6 +63,7 @@ def submit(tx: Transaction, batch: Sequence[Submission], at: datetime) -> list[S
 
 def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     command = item.command
+    noted = _last_about(tx, item.audit, command.id)
     row = (
         command.id,
         item.key,
@@ -70,6 +71,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         command.activity.state,
         micros_or_none(item.wake),
         command.version,
+        noted,
         encode_activity(command.activity),
     )
     tx.immediate.execute(queries.INSERT_COMMAND, row)
@@ -80,7 +82,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
-    _know_number(tx, command.id, number)
+    _keep_row(tx, command.id, (number, command.version, noted))
     request = encode_request(command.request)
     tx.append(queries.INSERT_ASKED, (number, item.content, request, encode(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
@@ -92,7 +94,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         _take_lanes(tx.immediate, item.lanes, command.id, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
-    note_all(tx, item.audit, at)
+    note_all(tx, item.audit, at, of=command.id, noted=0)
     return Accepted(id=command.id)
 
 
@@ -178,29 +180,41 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     tells."""
     if not moving:
         return
-    _know_numbers(tx, [each.id for each in moving])
-    for each in moving:
-        if not _move(tx, each):
-            raise MovedOn
+    _find_rows(tx, moving)
     _release(tx.immediate, [each.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
     for each in moving:
+        noted = _move(tx, each)
+        if noted is None:
+            raise MovedOn
         learned += _put_command(tx, each, at)
-        _put_along(tx, each.change, at)
+        _put_along(tx, each.change, at, noted)
     unpark(tx.immediate, learned)
 
 
-def _know_numbers(tx: Transaction, commands: Sequence[CommandId]) -> None:
-    unknown = [command for command in commands if command not in tx.numbers]
-    if unknown:
-        for command, number in tx.immediate.execute(queries.NUMBERS, (as_list(unknown),)):
-            _know_number(tx, command, number)
+def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
+    """What another has saved since is at hand no more."""
+    wanted = [
+        each.id
+        for each in moving
+        if (row := tx.saved.get(each.id)) is None or row[1] != each.after.version
+    ]
+    if wanted:
+        for id, *row in tx.immediate.execute(queries.SAVED_COMMANDS, (as_list(wanted),)):
+            _keep_row(tx, id, (row[0], row[1], row[2]))
 
 
-def _know_number(tx: Transaction, command: CommandId, number: int) -> None:
-    tx.numbers[command] = number
-    if len(tx.numbers) > _MOST_NUMBERS:
-        del tx.numbers[next(iter(tx.numbers))]
+def _keep_row(tx: Transaction, command: CommandId, row: SavedRow) -> None:
+    tx.saved[command] = row
+    if len(tx.saved) > _MOST_ROWS:
+        del tx.saved[next(iter(tx.saved))]
+
+
+def _last_about(tx: Transaction, notes: Sequence[AuditNote], command: CommandId) -> int:
+    """The number of the last of these notes about the command, which are the next in the audit;
+    0: none is."""
+    about = [seq for seq, note in enumerate(notes, tx.head.seq + 1) if note.subject == command]
+    return about[-1] if about else 0
 
 
 def _save(
@@ -217,6 +231,7 @@ def _save(
     if not all(install_unmoved(db, install) for install in change.installs):
         return Saved.MOVED
     held: dict[str, CommandId] = {}
+    noted: int | None = None
     if moving is not None:
         held = _holders(db, change.acquire)
         if set(held.values()) - {moving.id}:
@@ -227,8 +242,9 @@ def _save(
         return Saved.OVER_BUDGET
     if moving is not None:
         id = moving.id
-        _know_numbers(tx, [id])
-        if not _move(tx, moving):
+        _find_rows(tx, [moving])
+        noted = _move(tx, moving)
+        if noted is None:
             return Saved.MOVED
         if change.release:
             _release(db, [id], at)
@@ -243,26 +259,36 @@ def _save(
         put_install(db, install, install.version + 1)
     if change.inbox:
         dispose(tx.connection, change.inbox)
-    _put_along(tx, change, at)
+    _put_along(tx, change, at, noted)
     return Saved.SAVED
 
 
-def _move(tx: Transaction, moving: _Moving) -> bool:
-    """Save the command's row. False where it is not as it was, and nothing was written."""
+def _move(tx: Transaction, moving: _Moving) -> int | None:
+    """Save the command's row; its notes are the next that are made. The last entry about it so far;
+    None: it is not as it was, and nothing was written."""
+    row = tx.saved.get(moving.id)
+    if row is None:
+        return None
     db, before, activity = tx.immediate, moving.before.activity, moving.after.activity
-    number, wake = tx.numbers.get(moving.id), micros_or_none(moving.change.wake)
-    row = (number, moving.after.version, activity.state, wake)
+    number, version = row[0], moving.after.version
+    noted = _last_about(tx, moving.change.audit, moving.id) or row[2]
+    values = (number, version, noted, activity.state, micros_or_none(moving.change.wake))
     body = None if activity is before else encode_activity(activity)
+    saved = False
     if activity.state is before.state:
         # Most saves are of a communication alone.
         if body is None:
-            db.execute(queries.SAVE_VERSION, row)
+            db.execute(queries.SAVE_VERSION, values)
         else:
-            db.execute(queries.SAVE_ACTIVITY, (*row, body))
-        if db.changes():
-            return True
-    db.execute(queries.MOVE_COMMAND, (*row, body))
-    return bool(db.changes())
+            db.execute(queries.SAVE_ACTIVITY, (*values, body))
+        saved = bool(db.changes())
+    if not saved:
+        db.execute(queries.MOVE_COMMAND, (*values, body))
+        saved = bool(db.changes())
+    if not saved:
+        return None
+    tx.saved[moving.id] = (number, version + 1, noted)
+    return row[2]
 
 
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
@@ -279,14 +305,15 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     return learned
 
 
-def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
+def _put_along(tx: Transaction, change: Change, at: datetime, noted: int | None) -> None:
     if change.measurements:
         put_measurements(tx, change.measurements)
     if change.received:
         put_judged(tx, change.received, change.command)
     if change.publications:
         publish(tx, change.publications, at)
-    note_all(tx, change.audit, at)
+    of = None if change.command is None else change.command.id
+    note_all(tx, change.audit, at, of=of, noted=noted)
 
 
 def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
@@ -438,7 +465,15 @@ def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) 
         tx.append(queries.INSERT_PUBLICATION, (item.id, when, *compressed(body)))
 
 
-def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+def note_all(
+    tx: Transaction,
+    notes: Iterable[AuditNote],
+    at: datetime,
+    *,
+    of: CommandId | None = None,
+    noted: int | None = None,
+) -> None:
+    """Where they are made with a command, `noted` is the last entry about it before them."""
     when = micros(at)
     entries: list[Row] = []
     head = tx.head
@@ -447,8 +482,13 @@ def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
         head = follow(head, when, body)
         short = rows.short_note(body, note.subject)
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
-        subject = tx.numbers.get(note.subject, note.subject)
-        entries.append((head.seq, when, subject, form, stored, head.digest))
+        row = tx.saved.get(note.subject)
+        subject = note.subject if row is None else row[0]
+        linked = note.subject == of
+        previous = noted if linked else None
+        entries.append((head.seq, when, subject, form, previous, stored, head.digest))
+        if linked:
+            noted = head.seq
     tx.head = head
     tx.append(queries.INSERT_AUDIT, *entries)
 

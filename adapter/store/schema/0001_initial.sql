@@ -4,6 +4,7 @@
 
 -- ---------------------------------------------------------------- commands
 
+-- noted: the last entry of the audit that was made with it, 0: none; each tells the one before
 CREATE TABLE command (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -12,6 +13,7 @@ CREATE TABLE command (
     state TEXT NOT NULL,
     wake INTEGER,
     version INTEGER NOT NULL,
+    noted INTEGER NOT NULL,
     activity BLOB NOT NULL
 ) STRICT;
 CREATE INDEX command_due ON command (wake, id) WHERE wake IS NOT NULL;
@@ -568,15 +570,18 @@ CREATE TABLE arrival_hour (
 -- Append-only; digest (SHA-256) covers the entry and the digest before it. A subject that is a
 -- command stands as its number where that was at hand. In a note, which is JSON, ~ at the start of
 -- a text stands for the subject; it is stored in the given form (0: as it is, else a skeleton's).
+-- previous: of an entry that was made with its command, the one before it, 0: none; the others are
+-- found by their subject.
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     subject ANY NOT NULL,
     form INTEGER NOT NULL,
+    previous INTEGER,
     note BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;
-CREATE INDEX audit_subject ON audit (subject, seq);
+CREATE INDEX audit_subject ON audit (subject, seq) WHERE previous IS NULL;
 
 -- Rows of any loop that failed unexpectedly. waiting: tried again at `due`; set_aside,
 -- discarded: no loop looks at them, `due` is the highest number. row is the row's key, as text.
