@@ -23,6 +23,10 @@ _MOST_AT_ONCE: Final = 32
 """Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
 
 
+MOST_AT_HAND: Final = 10_000
+"""Rows of commands, and numbers of communications: some three megabytes and one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Many:
     """A statement over several rows: what stands before them, how many columns a row has, and what
@@ -33,6 +37,8 @@ class Many:
     behind: str = ""
     told: bool = False
     """Its rows are publications, which are told when the transaction is over."""
+    numbered: bool = False
+    """The numbers of its rows, which begin with an id, are kept at hand."""
 
     def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
         """What it returns of all rows."""
@@ -100,6 +106,8 @@ class Transaction:
         self.careful = False
         self.saved: dict[str, SavedRow] = {}
         """Rows of commands as they were saved last, as far as they are at hand, by id."""
+        self.numbers: dict[str, int] = {}
+        """Of communications, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
@@ -131,10 +139,21 @@ class Transaction:
         appended, self._appended = self._appended, defaultdict(list)
         self._pending.clear()
         for many, rows in appended.items():
-            if isinstance(many, Many) and many.told:
+            if isinstance(many, Each):
+                many.run(self.immediate, rows)
+            elif many.told:
                 self._tell(many, rows)
             else:
                 many.run(self.immediate, rows)
+                if many.numbered:
+                    self._number(rows)
+
+    def _number(self, rows: list[Row]) -> None:
+        """They follow each other: all were made."""
+        first = self.immediate.last_insert_rowid() - len(rows) + 1
+        self.numbers |= {str(row[0]): first + place for place, row in enumerate(rows)}
+        while len(self.numbers) > MOST_AT_HAND:
+            del self.numbers[next(iter(self.numbers))]
 
     def _tell(self, many: Many, rows: list[Row]) -> None:
         """Their numbers follow each other, unless one was there already. Cheaper than RETURNING."""
@@ -180,6 +199,7 @@ class Transaction:
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
         self.saved.clear()
+        self.numbers.clear()
         self._appended.clear()
         self._pending.clear()
         self.head, told, skeletons, self._counts = mark

@@ -79,11 +79,20 @@ SELECT request FROM command JOIN asked ON asked.number = command.number WHERE id
 
 # ---------------------------------------------------------------- communications
 
+
+def number_of(communication: str) -> str:
+    """SQL for the number of the one that this column names, by id or by number."""
+    return f"""
+CASE typeof({communication}) WHEN 'integer' THEN {communication}
+    ELSE (SELECT number FROM communication WHERE id = {communication}) END"""
+
+
 INSERT_COMMUNICATION: Final = Many(
     """
 INSERT INTO communication (
     id, command, position, operation, priority, work, state, wake, due, token, sent, body)""",
     12,
+    numbered=True,
 )
 # By what has changed. A lease (due) holds for as long as work, state and wake stay as they were.
 SAVE_COMMUNICATION: Final = Each("UPDATE communication SET body = ? WHERE id = ?")
@@ -188,12 +197,12 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, communication,
+SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
        hash, rejected.times, rejected.last_at, form, {skeleton}
 FROM inbox """
 _UNREAD: Final = _INBOX_COLUMNS.format(
-    command="inbox.command", token="inbox.token", skeleton="NULL"
+    communication="communication", command="inbox.command", token="inbox.token", skeleton="NULL"
 )
 """What is to be judged is stored as it came."""
 _BODY: Final = """
@@ -202,13 +211,15 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
+        communication="iif(typeof(communication) = 'integer', told.id, communication)",
         command="coalesce(inbox.command, told.command)",
         token="coalesce(inbox.token, told.token)",
         skeleton="skeleton.text",
     )
     + _BODY
-    + """
-LEFT JOIN communication AS told ON told.id = inbox.communication AND inbox.state = 'applied'
+    + f"""
+LEFT JOIN communication AS told
+    ON told.number = {number_of("inbox.communication")} AND inbox.state = 'applied'
 LEFT JOIN skeleton ON skeleton.number = inbox.form
 """
 )
@@ -363,15 +374,19 @@ AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 INSERT_MESSAGE: Final = Many(
     "INSERT INTO message (communication, at, took, operation, status, request, form, body)", 8
 )
-MESSAGES: Final = """
-SELECT communication, at, took, operation, status, request, form, text, body
-FROM message LEFT JOIN skeleton ON skeleton.number = form
-WHERE communication IN (SELECT id FROM communication WHERE command = :command)
-UNION ALL
-SELECT communication, at, 0, operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
-FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+# An expression (+) is compared as it is: a column of text would make texts of numbers.
+_NAMED: Final = """(
+    SELECT id, +id AS name FROM communication WHERE command = :command
+    UNION ALL SELECT id, +number FROM communication WHERE command = :command)"""
+MESSAGES: Final = f"""
+SELECT named.id, at, took, operation, status, request, form, text, body
+FROM {_NAMED} AS named JOIN message ON message.communication = named.name
      LEFT JOIN skeleton ON skeleton.number = form
-WHERE communication IN (SELECT id FROM communication WHERE command = :command)
+UNION ALL
+SELECT named.id, at, 0, operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
+FROM {_NAMED} AS named JOIN inbox ON inbox.communication = named.name
+     LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN skeleton ON skeleton.number = form
 UNION ALL
 SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id

@@ -44,10 +44,7 @@ from adapter.store.rows import (
     micros_or_none,
 )
 from adapter.store.skeletons import IN_JSON
-from adapter.store.transaction import Row, SavedRow, Transaction
-
-_MOST_ROWS: Final = 10_000
-"""Of commands, at hand: some three megabytes."""
+from adapter.store.transaction import MOST_AT_HAND, Row, SavedRow, Transaction
 
 
 class MovedOn(Exception):
@@ -206,7 +203,7 @@ def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
 
 def _keep_row(tx: Transaction, command: CommandId, row: SavedRow) -> None:
     tx.saved[command] = row
-    if len(tx.saved) > _MOST_ROWS:
+    if len(tx.saved) > MOST_AT_HAND:
         del tx.saved[next(iter(tx.saved))]
 
 

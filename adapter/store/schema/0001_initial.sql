@@ -83,13 +83,14 @@ CREATE TABLE lane (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lane_command ON lane (command);
 
--- command and token are NULL where they are those of the communication, and the row is applied
+-- communication: its id, or its number where that was at hand and the row is applied; command and
+-- token are NULL where they are those of the communication, and the row is applied
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     operation TEXT NOT NULL,
     at INTEGER NOT NULL,
     state TEXT NOT NULL,
-    communication TEXT,
+    communication ANY,
     remote TEXT NOT NULL,
     reason TEXT NOT NULL,
     command TEXT,
@@ -157,10 +158,11 @@ CREATE TABLE skeleton (
 ) STRICT;
 
 -- What the gateway asked and was answered, a row for each call: the first `request` bytes of the
--- body are what was asked. Callbacks are in the inbox.
+-- body are what was asked. Callbacks are in the inbox. communication: its number where that was at
+-- hand, else its id.
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
-    communication TEXT NOT NULL,
+    communication ANY NOT NULL,
     at INTEGER NOT NULL,
     took INTEGER NOT NULL,
     operation TEXT NOT NULL,
