@@ -25,6 +25,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+STATUS: Final = 0
+"""Stands for StatusChanged, as the operation of messages that are applied: most are of it."""
+
+
 def micros(at: datetime) -> int:
     """`at` must be aware."""
     return (at - _EPOCH) // _MICROSECOND

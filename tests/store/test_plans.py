@@ -41,7 +41,7 @@ _TABLES = (
     _FILL
     + "INSERT INTO message SELECT i, printf('c%09d-1', i / 5), i, 0, '', 200, 0, 0, x'' FROM n",
     _FILL + "INSERT INTO debit SELECT i, 'b' || i % 3, i, NULL FROM n",
-    _FILL + "INSERT INTO lane SELECT 'l' || i, 'c' || i FROM n",
+    _FILL + "INSERT INTO lane SELECT 'l' || i, i FROM n",
     _FILL + "INSERT INTO outcome SELECT 'c' || i % 50, 'e' || i, x'' FROM n",
     _FILL + "INSERT INTO measurement SELECT 'm' || i, 'd' || i % 900, i, x'' FROM n",
     _FILL + "INSERT INTO device SELECT 'd' || i, x'' FROM n",

@@ -7,7 +7,9 @@ A test looks at the plan of each one that runs often.
 from typing import Final
 
 from adapter.commands import flows
+from adapter.engine.commands import correlator
 from adapter.engine.upkeep.set_aside import RowKind
+from adapter.store import rows
 from adapter.store.transaction import Each, Many
 from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
 
@@ -153,16 +155,20 @@ UPSERT_OUTCOME: Final = Many(
 )
 OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
 SWITCH_OUT: Final = f"""
-SELECT lane.command FROM lane JOIN communication ON communication.command = lane.command
+SELECT command.id FROM lane JOIN command ON command.number = lane.command
+    JOIN communication ON communication.command = command.id
 WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching', 'unclear')
     AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
 LIMIT 1"""
 TAKE_FREE_LANES: Final = Many("INSERT INTO lane (name, command)", 2)
 TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
 RELEASE_LANES: Final = """
-DELETE FROM lane WHERE command IN (SELECT value FROM json_each(?))"""
+DELETE FROM lane WHERE command IN (
+    SELECT number FROM command WHERE id IN (SELECT value FROM json_each(?)))"""
+GIVE_UP_LANES: Final = "DELETE FROM lane WHERE command = ?"
 HOLDERS: Final = """
-SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
+SELECT name, id FROM lane JOIN command ON number = command
+WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
 DEBITED: Final = """
 SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
 INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
@@ -196,13 +202,19 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
         AND state = 'quarantined'
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
+_OPERATION: Final = f"""
+iif(inbox.operation = {rows.STATUS}, '{correlator.STATUS_CHANGED}', inbox.operation)"""
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
+SELECT inbox.id, {operation}, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
        hash, rejected.times, rejected.last_at, form, {skeleton}
 FROM inbox """
 _UNREAD: Final = _INBOX_COLUMNS.format(
-    communication="communication", command="inbox.command", token="inbox.token", skeleton="NULL"
+    operation="inbox.operation",
+    communication="communication",
+    command="inbox.command",
+    token="inbox.token",
+    skeleton="NULL",
 )
 """What is to be judged is stored as it came."""
 _BODY: Final = """
@@ -211,6 +223,7 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
+        operation=_OPERATION,
         communication="iif(typeof(communication) = 'integer', told.id, communication)",
         command="coalesce(inbox.command, told.command)",
         token="coalesce(inbox.token, told.token)",
@@ -383,12 +396,12 @@ SELECT named.id, at, took, operation, status, request, form, text, body
 FROM {_NAMED} AS named JOIN message ON message.communication = named.name
      LEFT JOIN skeleton ON skeleton.number = form
 UNION ALL
-SELECT named.id, at, 0, operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
+SELECT named.id, at, 0, {_OPERATION}, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM {_NAMED} AS named JOIN inbox ON inbox.communication = named.name
      LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN skeleton ON skeleton.number = form
 UNION ALL
-SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
+SELECT by_token.id, at, 0, {_OPERATION}, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN skeleton ON skeleton.number = form
      JOIN communication AS by_token ON by_token.token IS NOT NULL AND by_token.token = inbox.token

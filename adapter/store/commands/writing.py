@@ -75,7 +75,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     if not tx.immediate.changes():
         return _known(tx.connection, item)
     number = tx.immediate.last_insert_rowid()
-    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
+    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, number):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
@@ -88,7 +88,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
-        _take_lanes(tx.immediate, item.lanes, command.id, at)
+        _take_lanes(tx.immediate, item.lanes, command.id, number, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
     note_all(tx, item.audit, at, of=command.id, noted=0)
@@ -105,12 +105,12 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted:
     return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
 
 
-def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], command: CommandId) -> bool:
-    """All of them, or False: somebody has one."""
+def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], number: int) -> bool:
+    """All of them, for the command of this number, or False: somebody has one."""
     try:
-        queries.TAKE_FREE_LANES.run(connection, [(lane, command) for lane in dict.fromkeys(lanes)])
+        queries.TAKE_FREE_LANES.run(connection, [(lane, number) for lane in dict.fromkeys(lanes)])
     except apsw.ConstraintError:
-        connection.execute(queries.RELEASE_LANES, (as_list([command]),))
+        connection.execute(queries.GIVE_UP_LANES, (number,))
         return False
     return True
 
@@ -247,7 +247,7 @@ def _save(
             _release(db, [id], at)
             held = {}
         free = [lane for lane in dict.fromkeys(change.acquire) if lane not in held]
-        queries.TAKE_FREE_LANES.run(db, [(lane, id) for lane in free])
+        queries.TAKE_FREE_LANES.run(db, [(lane, tx.saved[id][0]) for lane in free])
         unpark(db, _put_command(tx, moving, at))
     if change.debit is not None:
         owner = None if command is None else command.id
@@ -416,11 +416,15 @@ def _other_holders(
 
 
 def _take_lanes(
-    connection: apsw.Connection, lanes: Sequence[str], command: CommandId, at: datetime
+    connection: apsw.Connection,
+    lanes: Sequence[str],
+    command: CommandId,
+    number: int,
+    at: datetime,
 ) -> None:
     """Also from another command, where people let this one pass: who waited for that looks."""
     passed = set(_other_holders(connection, lanes, command).values())
-    connection.executemany(queries.TAKE_LANE, [(lane, command) for lane in lanes])
+    connection.executemany(queries.TAKE_LANE, [(lane, number) for lane in lanes])
     _wake_awaiting(connection, sorted(passed), at)
 
 

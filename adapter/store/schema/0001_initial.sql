@@ -77,17 +77,18 @@ CREATE TABLE outcome (
     PRIMARY KEY (command, endpoint)
 ) STRICT, WITHOUT ROWID;
 
+-- command: its number
 CREATE TABLE lane (
     name TEXT PRIMARY KEY,
-    command TEXT NOT NULL
+    command INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lane_command ON lane (command);
 
--- communication: its id, or its number where that was at hand and the row is applied; command and
--- token are NULL where they are those of the communication, and the row is applied
+-- Of a row that is applied: operation is 0 for StatusChanged, communication is its number where that
+-- was at hand, else its id; command and token are NULL where they are those of the communication.
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    operation TEXT NOT NULL,
+    operation ANY NOT NULL,
     at INTEGER NOT NULL,
     state TEXT NOT NULL,
     communication ANY,
@@ -101,7 +102,7 @@ CREATE TABLE inbox (
     form INTEGER NOT NULL,
     raw BLOB,
     matched TEXT GENERATED ALWAYS AS (
-        CASE WHEN operation <> 'RequestStatusChangedService.StatusChanged' OR state = 'new'
+        CASE WHEN operation NOT IN (0, 'RequestStatusChangedService.StatusChanged') OR state = 'new'
                   OR refused THEN NULL
              WHEN communication IS NOT NULL THEN 'addressed'
              WHEN state IN ('applied', 'ignored') THEN 'by_token'
