@@ -3,6 +3,7 @@
 What is written again with every step of a command is MessagePack: half the bytes.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -17,7 +18,7 @@ from adapter.commands.calls import RequestStatus
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
-from adapter.model.ids import EndpointId
+from adapter.model.ids import DeviceId, EndpointId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
 
@@ -62,7 +63,7 @@ def as_list(values: Iterable[object]) -> str:
 
 
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
-decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
+_decode_targets: Final = msgspec.json.Decoder(tuple[tuple[DeviceId, EndpointId], ...]).decode
 decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
@@ -200,6 +201,22 @@ def read_communication(row: Sequence[Any], endpoints: bytes | None) -> Communica
     if endpoints is None:
         return communication
     return replace(communication, endpoints=decode_endpoints(endpoints))
+
+
+def encode_targets(targets: Iterable[Target]) -> bytes:
+    return encode([(target.device, target.endpoint) for target in targets])
+
+
+def decode_targets(stored: bytes) -> tuple[Target, ...]:
+    return tuple(Target(device=device, endpoint=end) for device, end in _decode_targets(stored))
+
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+def stored_content(content: str) -> str | bytes:
+    """Most are digests, which are half as long as their digits."""
+    return bytes.fromhex(content) if _DIGEST.fullmatch(content) else content
 
 
 def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) -> Command:

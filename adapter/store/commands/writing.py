@@ -40,8 +40,10 @@ from adapter.store.rows import (
     encode_body,
     encode_endpoints,
     encode_request,
+    encode_targets,
     micros,
     micros_or_none,
+    stored_content,
 )
 from adapter.store.skeletons import IN_JSON
 from adapter.store.transaction import MOST_AT_HAND, Row, SavedRow, Transaction
@@ -80,8 +82,8 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
     _keep_row(tx, command.id, (number, command.version, noted))
-    request = encode_request(command.request)
-    tx.append(queries.INSERT_ASKED, (number, item.content, request, encode(command.targets)))
+    request, content = encode_request(command.request), stored_content(item.content)
+    tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
         _put_communication(tx, command, position, None, communication, _due(item, communication))
@@ -99,10 +101,10 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
     row = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if row is not None:
-        same = row[1] == item.content
+        same = row[1] == stored_content(item.content)
         return Accepted(id=row[0], repeated=True) if same else KeyConflict(id=row[0])
     owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
-    return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
+    return Duplicate(id=owner) if content == stored_content(item.content) else KeyConflict(id=owner)
 
 
 def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], number: int) -> bool:

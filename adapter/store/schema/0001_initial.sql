@@ -23,9 +23,10 @@ CREATE INDEX command_state ON command (state, id) WHERE state <> 'completed';
 CREATE INDEX command_kind ON command (kind, id);
 
 -- What never changes, apart: an update writes its whole row again, and thousands of meters with it.
+-- content: a text, or the bytes that it is the hexadecimal digits of; targets: [device, endpoint]
 CREATE TABLE asked (
     number INTEGER PRIMARY KEY,
-    content TEXT NOT NULL,
+    content ANY NOT NULL,
     request BLOB NOT NULL,
     targets BLOB NOT NULL
 ) STRICT;
