@@ -16,12 +16,11 @@ Row: TypeAlias = tuple[int | str | bytes | None, ...]
 Mark: TypeAlias = tuple[Head, int, int, dict[tuple[str, str], int]]
 Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
-SavedRow: TypeAlias = tuple[int, int, int]
-"""(number, version, noted) of a command."""
+SavedRow: TypeAlias = tuple[int, int, int, int | None]
+"""(number, version, noted, wake) of a command; its wake may have been moved since."""
 
-_MOST_AT_ONCE: Final = 32
-"""Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
-
+_TOGETHER: Final = (32, 16)
+"""Rows in one statement; fewer take less when each is run by itself."""
 
 MOST_AT_HAND: Final = 10_000
 """Rows of commands, and numbers of communications: some three megabytes and one."""
@@ -40,16 +39,15 @@ class Many:
     numbered: bool = False
     """The numbers of its rows, which begin with an id, are kept at hand."""
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
-        """What it returns of all rows."""
-        found: list[tuple[Any, ...]] = []
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
         start = 0
-        while start < len(rows):
-            count = min(_MOST_AT_ONCE, 1 << ((len(rows) - start).bit_length() - 1))
-            values = tuple(chain.from_iterable(rows[start : start + count]))
-            found += connection.execute(_sql(self, count), values)
-            start += count
-        return found
+        for count in _TOGETHER:
+            while start + count <= len(rows):
+                values = tuple(chain.from_iterable(rows[start : start + count]))
+                connection.execute(_sql(self, count), values)
+                start += count
+        if start < len(rows):
+            connection.executemany(_sql(self, 1), rows[start:])
 
     def sql(self, rows: int) -> str:
         return _sql(self, rows)
@@ -63,10 +61,14 @@ class Each:
 
     def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
         """Raises NotFound where one is not there."""
+        if not self.changes(connection, rows):
+            raise NotFound("a row that was to be changed is missing")
+
+    def changes(self, connection: apsw.Connection, rows: list[Row]) -> bool:
+        """Whether each of them was there."""
         before = connection.total_changes()
         connection.executemany(self.text, rows)
-        if connection.total_changes() - before != len(rows):
-            raise NotFound("a row that was to be changed is missing")
+        return connection.total_changes() - before == len(rows)
 
     def sql(self, rows: int) -> str:
         return self.text
@@ -111,7 +113,6 @@ class Transaction:
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
         self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
-        self._pending: set[str] = set()
         self._counts: dict[tuple[str, str], int] = {}
         # (number, row); a publication's row begins with its id and its time
         self._told: list[tuple[int, tuple[Any, ...]]] = []
@@ -124,20 +125,12 @@ class Transaction:
             self.flush()
         return self.immediate
 
-    def append(self, to: Many, *rows: Row) -> None:
+    def append(self, to: Many | Each, *rows: Row) -> None:
         self._appended[to] += rows
-
-    def put(self, row: str, to: Many | Each, values: Row) -> None:
-        """As `append`, of a row that others may write as well: after what is appended of it."""
-        if row in self._pending:
-            self.flush()
-        self._pending.add(row)
-        self._appended[to].append(values)
 
     def flush(self) -> None:
         """Write what was appended."""
         appended, self._appended = self._appended, defaultdict(list)
-        self._pending.clear()
         for many, rows in appended.items():
             if isinstance(many, Each):
                 many.run(self.immediate, rows)
@@ -201,7 +194,6 @@ class Transaction:
         self.saved.clear()
         self.numbers.clear()
         self._appended.clear()
-        self._pending.clear()
         self.head, told, skeletons, self._counts = mark
         self.skeletons.forget(skeletons)
         del self._told[told:]

@@ -30,15 +30,15 @@ CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
 # ?1 number, ?2 version, ?3 noted, ?4 state, ?5 wake, ?6 activity or NULL where it stays as it is
 _SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
 _AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
-SAVE_VERSION: Final = _SAVE + _AS_IT_IS
-SAVE_ACTIVITY: Final = _SAVE + ", activity = ?6" + _AS_IT_IS
-MOVE_COMMAND: Final = (
+SAVE_VERSION: Final = Each(_SAVE + _AS_IT_IS)
+SAVE_ACTIVITY: Final = Each(_SAVE + ", activity = ?6" + _AS_IT_IS)
+MOVE_COMMAND: Final = Each(
     _SAVE
     + """, state = ?4, wake = ?5, activity = coalesce(?6, activity)
 WHERE number = ?1 AND version = ?2"""
 )
 SAVED_COMMANDS: Final = """
-SELECT id, number, version, noted FROM command WHERE id IN (SELECT value FROM json_each(?))"""
+SELECT id, number, version, noted, wake FROM command WHERE id IN (SELECT value FROM json_each(?))"""
 LOAD_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request, targets
 FROM command JOIN asked ON asked.number = command.number

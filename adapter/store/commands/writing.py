@@ -26,7 +26,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.ids import CommandId, OrderId, RequestToken
 from adapter.store import rows
-from adapter.store.chain import follow
+from adapter.store.chain import Head, digest_of
 from adapter.store.commands import queries, reading
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
@@ -46,7 +46,7 @@ from adapter.store.rows import (
     stored_content,
 )
 from adapter.store.skeletons import IN_JSON
-from adapter.store.transaction import MOST_AT_HAND, Row, SavedRow, Transaction
+from adapter.store.transaction import MOST_AT_HAND, Each, Row, SavedRow, Transaction
 
 
 class MovedOn(Exception):
@@ -81,7 +81,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
-    _keep_row(tx, command.id, (number, command.version, noted))
+    _keep_row(tx, command.id, (number, command.version, noted, row[4]))
     request, content = encode_request(command.request), stored_content(item.content)
     tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
@@ -182,10 +182,7 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     _find_rows(tx, moving)
     _release(tx.immediate, [each.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
-    for each in moving:
-        noted = _move(tx, each)
-        if noted is None:
-            raise MovedOn
+    for each, noted in zip(moving, _move(tx, moving), strict=True):
         learned += _put_command(tx, each, at)
         _put_along(tx, each.change, at, noted)
     unpark(tx.immediate, learned)
@@ -200,7 +197,7 @@ def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
     ]
     if wanted:
         for id, *row in tx.immediate.execute(queries.SAVED_COMMANDS, (as_list(wanted),)):
-            _keep_row(tx, id, (row[0], row[1], row[2]))
+            _keep_row(tx, id, (row[0], row[1], row[2], row[3]))
 
 
 def _keep_row(tx: Transaction, command: CommandId, row: SavedRow) -> None:
@@ -241,9 +238,12 @@ def _save(
         return Saved.OVER_BUDGET
     if moving is not None:
         id = moving.id
+        tx.saved.pop(id, None)
         _find_rows(tx, [moving])
-        noted = _move(tx, moving)
-        if noted is None:
+        try:
+            (noted,) = _move(tx, [moving])
+        except MovedOn:
+            tx.saved.pop(id, None)
             return Saved.MOVED
         if change.release:
             _release(db, [id], at)
@@ -262,32 +262,38 @@ def _save(
     return Saved.SAVED
 
 
-def _move(tx: Transaction, moving: _Moving) -> int | None:
-    """Save the command's row; its notes are the next that are made. The last entry about it so far;
-    None: it is not as it was, and nothing was written."""
-    row = tx.saved.get(moving.id)
-    if row is None:
-        return None
-    db, before, activity = tx.immediate, moving.before.activity, moving.after.activity
-    number, version = row[0], moving.after.version
-    noted = _last_about(tx, moving.change.audit, moving.id) or row[2]
-    values = (number, version, noted, activity.state, micros_or_none(moving.change.wake))
-    body = None if activity is before else encode_activity(activity)
-    saved = False
-    if activity.state is before.state:
-        # Most saves are of a communication alone.
-        if body is None:
-            db.execute(queries.SAVE_VERSION, values)
+def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
+    """Save the commands' rows; their notes are the next that are made, in this order. The last
+    entry about each so far. Raises MovedOn where one is not as it was."""
+    ways: dict[Each, list[Row]] = {}
+    noted: list[int] = []
+    made = tx.head.seq
+    for each in moving:
+        id, change = each.id, each.change
+        row = tx.saved.get(id)
+        if row is None:
+            raise MovedOn
+        number, _, last, slept = row
+        noted.append(last)
+        for note in change.audit:
+            made += 1
+            if note.subject == id:
+                last = made
+        before, after = each.before.activity, each.after.activity
+        version, wake = each.after.version, micros_or_none(change.wake)
+        values = (number, version, last, after.state, wake)
+        if after.state is not before.state or wake != slept:
+            body = None if after is before else encode_activity(after)
+            ways.setdefault(queries.MOVE_COMMAND, []).append((*values, body))
+        elif after is before:  # most saves are of a communication alone
+            ways.setdefault(queries.SAVE_VERSION, []).append(values)
         else:
-            db.execute(queries.SAVE_ACTIVITY, (*values, body))
-        saved = bool(db.changes())
-    if not saved:
-        db.execute(queries.MOVE_COMMAND, (*values, body))
-        saved = bool(db.changes())
-    if not saved:
-        return None
-    tx.saved[moving.id] = (number, version + 1, noted)
-    return row[2]
+            ways.setdefault(queries.SAVE_ACTIVITY, []).append((*values, encode_activity(after)))
+        tx.saved[id] = (number, version + 1, last, wake)
+    for way, those in ways.items():
+        if not way.changes(tx.immediate, those):
+            raise MovedOn
+    return noted
 
 
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
@@ -353,20 +359,20 @@ def _put_communication(
         operation, rank = communication.operation, priority_of(command.request).rank
         first = (id, command.id, position, operation, rank, work, state, micros_or_none(wake))
         row = (*first, due, communication.token, sent, body)
-        tx.put(id, queries.INSERT_COMMUNICATION, row)
+        tx.append(queries.INSERT_COMMUNICATION, row)
     else:
         learned = communication.token != was.token or sent != (was.sent_at is not None)
         if (work, state, wake) != (was.work, was.state, was.wake):
             moved = (work, state, micros_or_none(wake), due)
             if learned:
                 row = (*moved, communication.token, sent, body, id)
-                tx.put(id, queries.MOVE_WITH_TOKEN, row)
+                tx.append(queries.MOVE_WITH_TOKEN, row)
             else:
-                tx.put(id, queries.MOVE_COMMUNICATION, (*moved, sent, body, id))
+                tx.append(queries.MOVE_COMMUNICATION, (*moved, sent, body, id))
         elif learned:
-            tx.put(id, queries.LEARN_TOKEN, (communication.token, sent, body, id))
+            tx.append(queries.LEARN_TOKEN, (communication.token, sent, body, id))
         else:
-            tx.put(id, queries.SAVE_COMMUNICATION, (body, id))
+            tx.append(queries.SAVE_COMMUNICATION, (body, id))
     endpoints = encode_endpoints(communication) if was is None else None
     if endpoints is not None:
         tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
@@ -479,21 +485,22 @@ def note_all(
     """Where they are made with a command, `noted` is the last entry about it before them."""
     when = micros(at)
     entries: list[Row] = []
-    head = tx.head
+    seq, digest = tx.head.seq, tx.head.digest
     for note in notes:
-        body = rows.encode_note(note)
-        head = follow(head, when, body)
-        short = rows.short_note(body, note.subject)
+        body, about = rows.encode_note(note), note.subject
+        seq += 1
+        digest = digest_of(digest, seq, when, body)
+        short = rows.short_note(body, about)
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
-        row = tx.saved.get(note.subject)
-        subject = note.subject if row is None else row[0]
-        linked = note.subject == of
-        previous = noted if linked else None
-        entries.append((head.seq, when, subject, form, previous, stored, head.digest))
+        row = tx.saved.get(about)
+        linked = about == of
+        subject = about if row is None else row[0]
+        entries.append((seq, when, subject, form, noted if linked else None, stored, digest))
         if linked:
-            noted = head.seq
-    tx.head = head
-    tx.append(queries.INSERT_AUDIT, *entries)
+            noted = seq
+    if entries:
+        tx.head = Head(seq=seq, digest=digest)
+        tx.append(queries.INSERT_AUDIT, *entries)
 
 
 def delivered(tx: Transaction, sink: str, seq: int) -> None:
