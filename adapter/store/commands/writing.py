@@ -264,7 +264,7 @@ def _save(
 
 def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
     """Save the commands' rows; their notes are the next that are made, in this order. The last
-    entry about each so far. Raises MovedOn where one is not as it was."""
+    entry about each before these; raises MovedOn where one is not as it was."""
     ways: dict[Each, list[Row]] = {}
     noted: list[int] = []
     made = tx.head.seq
@@ -358,15 +358,13 @@ def _put_communication(
     if was is None:
         operation, rank = communication.operation, priority_of(command.request).rank
         first = (id, command.id, position, operation, rank, work, state, micros_or_none(wake))
-        row = (*first, due, communication.token, sent, body)
-        tx.append(queries.INSERT_COMMUNICATION, row)
+        tx.append(queries.INSERT_COMMUNICATION, (*first, due, communication.token, sent, body))
     else:
         learned = communication.token != was.token or sent != (was.sent_at is not None)
         if (work, state, wake) != (was.work, was.state, was.wake):
             moved = (work, state, micros_or_none(wake), due)
             if learned:
-                row = (*moved, communication.token, sent, body, id)
-                tx.append(queries.MOVE_WITH_TOKEN, row)
+                tx.append(queries.MOVE_WITH_TOKEN, (*moved, communication.token, sent, body, id))
             else:
                 tx.append(queries.MOVE_COMMUNICATION, (*moved, sent, body, id))
         elif learned:
