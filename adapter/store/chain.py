@@ -30,11 +30,16 @@ class Head(Struct, frozen=True, kw_only=True, gc=False):
             return cls(seq=seq, digest=b"")
 
 
+def digest_of(before: bytes, seq: int, at: int, note: bytes) -> bytes:
+    """Of an entry, after the digest `before` it. `at` in microseconds, `note` its canonical
+    JSON."""
+    return hashlib.sha256(before + b"[%d,%d,%s]" % (seq, at, note)).digest()
+
+
 def follow(head: Head, at: int, note: bytes) -> Head:
-    """The head after one more entry. `at` in microseconds, `note` its canonical JSON."""
+    """The head after one more entry."""
     seq = head.seq + 1
-    entry = b"[%d,%d,%s]" % (seq, at, note)
-    return Head(seq=seq, digest=hashlib.sha256(head.digest + entry).digest())
+    return Head(seq=seq, digest=digest_of(head.digest, seq, at, note))
 
 
 def verify(entries: Iterable[tuple[int, int, bytes, bytes]], heads: Sequence[Head]) -> int:

@@ -11,7 +11,7 @@ import apsw
 
 from adapter.errors import StoreFailed
 
-APPLICATION_ID: Final = 0x4F575936
+APPLICATION_ID: Final = 0x4F575937
 """Marks the file as this program's."""
 
 BEFORE_RELEASE: Final = frozenset({0x4F574759, 0x4F57474D, *range(0x4F575931, APPLICATION_ID)})

@@ -3,24 +3,31 @@
 What is written again with every step of a command is MessagePack: half the bytes.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
 from adapter.commands.activity import Activity, Command, CommandRequest, Communication, Target, Work
+from adapter.commands.calls import RequestStatus
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
-from adapter.model.ids import EndpointId
+from adapter.model.ids import DeviceId, EndpointId
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+STATUS: Final = 0
+"""Stands for StatusChanged, as the operation of messages that are applied: most are of it."""
 
 
 def micros(at: datetime) -> int:
@@ -56,7 +63,7 @@ def as_list(values: Iterable[object]) -> str:
 
 
 decode_request: Final = msgspec.json.Decoder(CommandRequest).decode
-decode_targets: Final = msgspec.json.Decoder(tuple[Target, ...]).decode
+_decode_targets: Final = msgspec.json.Decoder(tuple[tuple[DeviceId, EndpointId], ...]).decode
 decode_endpoints: Final = msgspec.json.Decoder(tuple[EndpointId, ...]).decode
 decode_outcome: Final = msgspec.json.Decoder(EndpointOutcome).decode
 decode_note: Final = msgspec.json.Decoder(AuditNote).decode
@@ -67,16 +74,21 @@ decode_service_point: Final = msgspec.json.Decoder(ServicePoint).decode
 decode_install: Final = msgspec.json.Decoder(InstallEvent).decode
 
 
+_SAME: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def _brief(
-    kind: type[msgspec.Struct], *elsewhere: str, encode: Callable[[object], bytes] = encode
-) -> Callable[[object], bytes]:
-    """Encodes what of a value is not the default, without what is `elsewhere`: in columns of the
-    same row."""
+    kind: type[msgspec.Struct], *elsewhere: str, names: Mapping[str, str] = _SAME
+) -> Callable[[Any], Any]:
+    """Makes of a value what is encoded of it: what is not the default, without what is
+    `elsewhere`; its fields under short names where it has some."""
     kept = [item for item in fields(kind) if item.name not in elsewhere]
     members = [(item.name, Any, _default(item)) for item in kept]
-    stored = msgspec.defstruct(kind.__name__, members, omit_defaults=True, gc=False)
+    stored = msgspec.defstruct(
+        kind.__name__, members, omit_defaults=True, gc=False, rename=dict(names)
+    )
     get = attrgetter(*(item.name for item in kept))
-    return lambda value: encode(stored(*get(value)))
+    return lambda value: stored(*get(value))
 
 
 def _default(item: FieldInfo) -> Any:
@@ -97,16 +109,73 @@ _FEW: Final = 4
 _COLUMNS: Final = ("id", "operation", "work", "state", "wake", "token")
 """Of a communication."""
 
-_with_endpoints: Final = _brief(Communication, *_COLUMNS, encode=_pack)
-_without_endpoints: Final = _brief(Communication, *_COLUMNS, "endpoints", encode=_pack)
-encode_activity: Final = _brief(Activity, "id", "state", encode=_pack)
-encode_request: Final = _brief(CommandRequest, "kind")
+_ACTIVITY: Final = MappingProxyType(
+    {
+        "created_at": "a", "effective_at": "b", "expires_at": "c", "hold_until": "d",
+        "retry_at": "e", "window_until": "f", "steps_done": "g", "communications_made": "h",
+        "retries": "i", "approved_by": "j", "violations": "k", "outcome": "l", "reason": "m",
+        "service_point": "n", "switch_before": "o", "switch_state": "p", "voltage_present": "q",
+        "tally": "r", "completions": "s", "resolution": "t", "canceled_by": "u",
+        "waits_since": "v", "late": "w", "finished_at": "x", "trace": "y",
+    }
+)  # fmt: skip
+_COMMUNICATION: Final = MappingProxyType(
+    {
+        "step": "a", "endpoints": "b", "deadline": "c", "sent_at": "d", "tries": "e",
+        "asked": "f", "looks": "g", "status": "h", "result": "i", "endpoint_failure": "j",
+        "switch": "k", "voltage_present": "l", "failure": "m", "acted_at": "n",
+        "cancel_wanted": "o", "cancels": "p", "inferred": "q", "attempt": "r", "superseded": "s",
+        "trace": "t",
+    }
+)  # fmt: skip
+"""Short names of fields in bodies that every step writes again; a name never gets another field."""
+
+_STATUS: Final = MappingProxyType(
+    {
+        "token": "a", "state": "b", "result": "c", "scheduled": "d", "succeeded": "e",
+        "failed": "f", "created_at": "g", "finished_at": "h",
+    }
+)  # fmt: skip
+
+_with_endpoints: Final = _brief(Communication, *_COLUMNS, names=_COMMUNICATION)
+_without_endpoints: Final = _brief(Communication, *_COLUMNS, "endpoints", names=_COMMUNICATION)
+_status: Final = _brief(RequestStatus, names=_STATUS)
+_status_without_token: Final = _brief(RequestStatus, "token", names=_STATUS)
+_brief_activity: Final = _brief(Activity, "id", "state", names=_ACTIVITY)
+_brief_request: Final = _brief(CommandRequest, "kind")
+
+
+def _long(names: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """What undoes the short names."""
+    return {names.get(short, short): value for short, value in body.items()}
+
+
+def _backwards(names: Mapping[str, str]) -> dict[str, str]:
+    return {short: name for name, short in names.items()}
+
+
+_LONG_ACTIVITY: Final = _backwards(_ACTIVITY)
+_LONG_COMMUNICATION: Final = _backwards(_COMMUNICATION)
+_LONG_STATUS: Final = _backwards(_STATUS)
+
+
+def encode_activity(activity: Activity) -> bytes:
+    return _pack(_brief_activity(activity))
+
+
+def encode_request(request: CommandRequest) -> bytes:
+    return encode(_brief_request(request))
 
 
 def encode_body(communication: Communication) -> bytes:
     """A communication as it is written with every change; its endpoints never change."""
     few = len(communication.endpoints) <= _FEW
-    return (_with_endpoints if few else _without_endpoints)(communication)
+    body = (_with_endpoints if few else _without_endpoints)(communication)
+    status = communication.status
+    if status is not None:
+        same = status.token == communication.token
+        body.status = (_status_without_token if same else _status)(status)
+    return _pack(body)
 
 
 def encode_endpoints(communication: Communication) -> bytes | None:
@@ -125,10 +194,29 @@ def read_communication(row: Sequence[Any], endpoints: bytes | None) -> Communica
         "wake": None if wake is None else moment(wake),
         "token": token,
     }
-    communication = msgspec.convert(_unpack(body) | columns, Communication)
+    told = _long(_LONG_COMMUNICATION, _unpack(body))
+    if told.get("status") is not None:
+        told["status"] = {"token": token, **_long(_LONG_STATUS, told["status"])}
+    communication = msgspec.convert(told | columns, Communication)
     if endpoints is None:
         return communication
     return replace(communication, endpoints=decode_endpoints(endpoints))
+
+
+def encode_targets(targets: Iterable[Target]) -> bytes:
+    return encode([(target.device, target.endpoint) for target in targets])
+
+
+def decode_targets(stored: bytes) -> tuple[Target, ...]:
+    return tuple(Target(device=device, endpoint=end) for device, end in _decode_targets(stored))
+
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+def stored_content(content: str) -> str | bytes:
+    """Most are digests, which are half as long as their digits."""
+    return bytes.fromhex(content) if _DIGEST.fullmatch(content) else content
 
 
 def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) -> Command:
@@ -137,7 +225,9 @@ def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) 
     return Command(
         request=decode_request(_whole(request, {"kind": kind})),
         targets=decode_targets(targets),
-        activity=msgspec.convert(_unpack(activity) | {"id": id, "state": state}, Activity),
+        activity=msgspec.convert(
+            _long(_LONG_ACTIVITY, _unpack(activity)) | {"id": id, "state": state}, Activity
+        ),
         communications=communications,
         version=version,
     )

@@ -72,11 +72,11 @@ class Skeletons:
         self, connection: apsw.Connection, text: bytes, values: Values
     ) -> tuple[int, bytes] | None:
         """The skeleton's number and the values; None: there is none for this text."""
-        if len(text) > _LONGEST or _CUT in text:
-            return None
         number = self._known.get(text)
         if number is not None:
-            return number, b""
+            return (number, b"") if _CUT not in text else None
+        if len(text) > _LONGEST or _CUT in text:
+            return None
         parts = values.pattern.split(text)
         if len(parts) > _MOST_PARTS:
             return None

@@ -41,10 +41,10 @@ _NEXT_PASSES: Final = 3
 _ALONG_S: Final = 2.0
 """After so long what nobody waits for is written by itself."""
 
-_CHECKPOINT_PAGES: Final = 1_000
+_CHECKPOINT_PAGES: Final = 2_000
 """Pages in the write-ahead log after which they are copied into the database."""
 
-_RESTART_PAGES: Final = 4 * _CHECKPOINT_PAGES
+_RESTART_PAGES: Final = 2 * _CHECKPOINT_PAGES
 """Pages after which the writer waits for a moment without readers, to begin the log anew."""
 
 _RESTART_WAIT_MS: Final = 20

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import apsw
 
+from adapter.errors import NotFound
 from adapter.store.chain import Head
 from adapter.store.skeletons import Skeletons
 
@@ -15,9 +16,14 @@ Row: TypeAlias = tuple[int | str | bytes | None, ...]
 Mark: TypeAlias = tuple[Head, int, int, dict[tuple[str, str], int]]
 Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
+SavedRow: TypeAlias = tuple[int, int, int, int | None]
+"""(number, version, noted, wake) of a command; its wake may have been moved since."""
 
-_MOST_AT_ONCE: Final = 32
-"""Rows in one statement. Each number of rows is a statement of its own: powers of two are few."""
+_TOGETHER: Final = (32, 16)
+"""Rows in one statement; fewer take less when each is run by itself."""
+
+MOST_AT_HAND: Final = 10_000
+"""Rows of commands, and numbers of communications: some three megabytes and one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,20 +36,42 @@ class Many:
     behind: str = ""
     told: bool = False
     """Its rows are publications, which are told when the transaction is over."""
+    numbered: bool = False
+    """The numbers of its rows, which begin with an id, are kept at hand."""
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> list[tuple[Any, ...]]:
-        """What it returns of all rows."""
-        found: list[tuple[Any, ...]] = []
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
         start = 0
-        while start < len(rows):
-            count = min(_MOST_AT_ONCE, 1 << ((len(rows) - start).bit_length() - 1))
-            values = tuple(chain.from_iterable(rows[start : start + count]))
-            found += connection.execute(_sql(self, count), values)
-            start += count
-        return found
+        for count in _TOGETHER:
+            while start + count <= len(rows):
+                values = tuple(chain.from_iterable(rows[start : start + count]))
+                connection.execute(_sql(self, count), values)
+                start += count
+        if start < len(rows):
+            connection.executemany(_sql(self, 1), rows[start:])
 
     def sql(self, rows: int) -> str:
         return _sql(self, rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Each:
+    """A statement that changes one row that is there, for several rows."""
+
+    text: str
+
+    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+        """Raises NotFound where one is not there."""
+        if not self.changes(connection, rows):
+            raise NotFound("a row that was to be changed is missing")
+
+    def changes(self, connection: apsw.Connection, rows: list[Row]) -> bool:
+        """Whether each of them was there."""
+        before = connection.total_changes()
+        connection.executemany(self.text, rows)
+        return connection.total_changes() - before == len(rows)
+
+    def sql(self, rows: int) -> str:
+        return self.text
 
 
 @lru_cache(maxsize=512)
@@ -78,11 +106,13 @@ class Transaction:
         self.head = head or Head()
         self.skeletons = skeletons or Skeletons()
         self.careful = False
+        self.saved: dict[str, SavedRow] = {}
+        """Rows of commands as they were saved last, as far as they are at hand, by id."""
         self.numbers: dict[str, int] = {}
-        """Of commands, as far as they are at hand."""
+        """Of communications, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
-        self._appended: defaultdict[Many, list[Row]] = defaultdict(list)
+        self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
         self._counts: dict[tuple[str, str], int] = {}
         # (number, row); a publication's row begins with its id and its time
         self._told: list[tuple[int, tuple[Any, ...]]] = []
@@ -95,17 +125,28 @@ class Transaction:
             self.flush()
         return self.immediate
 
-    def append(self, to: Many, *rows: Row) -> None:
+    def append(self, to: Many | Each, *rows: Row) -> None:
         self._appended[to] += rows
 
     def flush(self) -> None:
         """Write what was appended."""
         appended, self._appended = self._appended, defaultdict(list)
         for many, rows in appended.items():
-            if many.told:
+            if isinstance(many, Each):
+                many.run(self.immediate, rows)
+            elif many.told:
                 self._tell(many, rows)
             else:
                 many.run(self.immediate, rows)
+                if many.numbered:
+                    self._number(rows)
+
+    def _number(self, rows: list[Row]) -> None:
+        """They follow each other: all were made."""
+        first = self.immediate.last_insert_rowid() - len(rows) + 1
+        self.numbers |= {str(row[0]): first + place for place, row in enumerate(rows)}
+        while len(self.numbers) > MOST_AT_HAND:
+            del self.numbers[next(iter(self.numbers))]
 
     def _tell(self, many: Many, rows: list[Row]) -> None:
         """Their numbers follow each other, unless one was there already. Cheaper than RETURNING."""
@@ -150,6 +191,8 @@ class Transaction:
 
     def forget(self, mark: Mark) -> None:
         """The work since then is undone, and what it has appended."""
+        self.saved.clear()
+        self.numbers.clear()
         self._appended.clear()
         self.head, told, skeletons, self._counts = mark
         self.skeletons.forget(skeletons)

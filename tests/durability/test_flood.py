@@ -171,8 +171,9 @@ def effects_ms(db: Path, commands: Sequence[str]) -> list[float]:
                 at
                 for (at,) in store.execute(
                     "SELECT at FROM inbox WHERE reason = 'matched' AND communication IN"
-                    " (SELECT id FROM communication WHERE command = ?) ORDER BY id",
-                    (command,),
+                    " (SELECT number FROM communication WHERE command = :command"
+                    " UNION ALL SELECT id FROM communication WHERE command = :command) ORDER BY id",
+                    {"command": command},
                 )
             ]
             moved = [

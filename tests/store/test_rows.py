@@ -16,7 +16,7 @@ from adapter.commands.activity import Activity, Command, CommandRequest, Communi
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Change, Publication
 from adapter.model.device import Device, InstallEvent, ServicePoint
-from adapter.model.ids import EndpointId
+from adapter.model.ids import EndpointId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.model.values import replace
 from adapter.store import rows
@@ -67,7 +67,6 @@ def _fields(kind: type) -> tuple[str, ...]:
     ("kind", "decode"),
     [
         (CommandRequest, rows.decode_request),
-        (tuple[Target, ...], rows.decode_targets),
         (EndpointOutcome, rows.decode_outcome),
         (AuditNote, rows.decode_note),
         (Publication, rows.decode_publication),
@@ -94,13 +93,18 @@ def test_every_field_of_a_command_comes_back_with_its_type() -> None:
         communication.state.value, wake, communication.token, rows.encode_body(communication),
     )  # fmt: skip
     assert repr(rows.read_communication(row, None)) == repr(communication)
+    other = replace(communication, token=RequestToken("not that of its status"))
+    row = (*row[:5], other.token, rows.encode_body(other))
+    assert repr(rows.read_communication(row, None)) == repr(other)
     command = Command(
         request=_filled(CommandRequest), targets=(_filled(Target),), activity=_filled(Activity)
     )
     request, activity = command.request, command.activity
     bodies = (
-        rows.encode_activity(activity), rows.encode_request(request), rows.encode(command.targets),
-    )  # fmt: skip
+        rows.encode_activity(activity),
+        rows.encode_request(request),
+        rows.encode_targets(command.targets),
+    )
     read = rows.read_command((activity.id, request.kind, activity.state, 0, *bodies), ())
     assert repr(read) == repr(command)
 

@@ -77,4 +77,6 @@ def due(tx: Transaction, limit: int, now: datetime, lease_until: datetime) -> li
     ids = [row[0] for row in tx.connection.execute(queries.COMMANDS_DUE, names)]
     until = micros(lease_until)
     tx.connection.executemany(queries.DELAY_COMMAND, [(until, command) for command in ids])
+    for command in ids:
+        tx.saved.pop(command, None)
     return ids

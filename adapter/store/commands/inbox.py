@@ -20,7 +20,7 @@ from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.compression import compressed
-from adapter.store.rows import as_list, encode, micros, micros_or_none
+from adapter.store.rows import STATUS, as_list, encode, micros, micros_or_none
 from adapter.store.skeletons import IN_XML
 from adapter.store.transaction import Row, Transaction
 
@@ -67,13 +67,17 @@ def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Comm
     tokens = {item.id: item.token for item in known}
     for each in messages:
         item = each.received
-        first = _first_columns(item, each.state, each.reason)
+        operation: str | int = item.operation
+        place: str | int | None = item.communication
         owner: CommandId | None = each.command
         token: RequestToken | None = each.token
         if item.communication in tokens and each.state is InboxState.APPLIED:
             owner = None
             token = None if tokens[item.communication] == token else token
+            place = tx.numbers.get(item.communication, place)
+            operation = STATUS if operation == STATUS_CHANGED else operation
         digest = hashlib.sha256(item.raw).digest()
+        first = (operation, micros(item.at), each.state, place, item.remote, each.reason)
         row = (*first, digest, owner, token, False, *_small(tx, item.raw))
         tx.append(queries.INSERT_JUDGED, row)
         _count(tx, item, each.state)
@@ -136,7 +140,7 @@ def _small(tx: Transaction, message: bytes) -> tuple[int, bytes]:
 def log_call(tx: Transaction, call: LoggedCall) -> None:
     form, body = _small(tx, call.request + call.reply)
     row = (
-        call.communication,
+        tx.numbers.get(call.communication, call.communication),
         micros(call.sent_at),
         micros(call.replied_at) - micros(call.sent_at),
         call.operation,

@@ -7,15 +7,17 @@ A test looks at the plan of each one that runs often.
 from typing import Final
 
 from adapter.commands import flows
+from adapter.engine.commands import correlator
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.store.transaction import Many
+from adapter.store import rows
+from adapter.store.transaction import Each, Many
 from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_aside
 
 # ---------------------------------------------------------------- commands
 
 INSERT_COMMAND: Final = """
-INSERT INTO command (id, key, kind, state, wake, version, activity)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+INSERT INTO command (id, key, kind, state, wake, version, noted, activity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
 INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
@@ -24,17 +26,19 @@ _CONTENT: Final = (
 )
 COMMAND_OF_KEY: Final = _CONTENT + "key IS NOT NULL AND key = ?"
 CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
-# (id, version, state, wake, version after, activity or NULL where it stays as it is); those that
-# had another version are left out.
-_GIVEN: Final = "WITH given (id, version, state, wake, version_after, activity) AS ("
-_UPDATE: Final = """)
-UPDATE command SET state = given.state, wake = given.wake, version = version_after,
-    activity = coalesce(given.activity, command.activity)
-FROM given WHERE command.id = given.id AND command.version = given.version"""
-UPDATE_COMMANDS: Final = Many(_GIVEN, 6, _UPDATE)
-# What an update returns takes as long as the update: where all go through, nobody needs it.
-UPDATE_COMMAND: Final = Many(_GIVEN, 6, f"{_UPDATE} RETURNING command.number")
-NUMBERS: Final = "SELECT id, number FROM command WHERE id IN (SELECT value FROM json_each(?))"
+# The guard is the version. Most saves leave state and wake as they are: then no index is written.
+# ?1 number, ?2 version, ?3 noted, ?4 state, ?5 wake, ?6 activity or NULL where it stays as it is
+_SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
+_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
+SAVE_VERSION: Final = Each(_SAVE + _AS_IT_IS)
+SAVE_ACTIVITY: Final = Each(_SAVE + ", activity = ?6" + _AS_IT_IS)
+MOVE_COMMAND: Final = Each(
+    _SAVE
+    + """, state = ?4, wake = ?5, activity = coalesce(?6, activity)
+WHERE number = ?1 AND version = ?2"""
+)
+SAVED_COMMANDS: Final = """
+SELECT id, number, version, noted, wake FROM command WHERE id IN (SELECT value FROM json_each(?))"""
 LOAD_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request, targets
 FROM command JOIN asked ON asked.number = command.number
@@ -77,19 +81,27 @@ SELECT request FROM command JOIN asked ON asked.number = command.number WHERE id
 
 # ---------------------------------------------------------------- communications
 
-# A lease holds for as long as work, state and wake stay as they were when it was taken.
-PUT_COMMUNICATION: Final = Many(
+
+def number_of(communication: str) -> str:
+    """SQL for the number of the one that this column names, by id or by number."""
+    return f"""
+CASE typeof({communication}) WHEN 'integer' THEN {communication}
+    ELSE (SELECT number FROM communication WHERE id = {communication}) END"""
+
+
+INSERT_COMMUNICATION: Final = Many(
     """
 INSERT INTO communication (
     id, command, position, operation, priority, work, state, wake, due, token, sent, body)""",
     12,
-    """
-ON CONFLICT (id) DO UPDATE SET
-    due = CASE WHEN work = excluded.work AND state = excluded.state AND wake IS excluded.wake
-        THEN due ELSE excluded.due END,
-    work = excluded.work, state = excluded.state, wake = excluded.wake, token = excluded.token,
-    sent = excluded.sent, body = excluded.body""",
+    numbered=True,
 )
+# By what has changed. A lease (due) holds for as long as work, state and wake stay as they were.
+SAVE_COMMUNICATION: Final = Each("UPDATE communication SET body = ? WHERE id = ?")
+LEARN_TOKEN: Final = Each("UPDATE communication SET token = ?, sent = ?, body = ? WHERE id = ?")
+_MOVE: Final = "UPDATE communication SET work = ?, state = ?, wake = ?, due = ?, "
+MOVE_COMMUNICATION: Final = Each(_MOVE + "sent = ?, body = ? WHERE id = ?")
+MOVE_WITH_TOKEN: Final = Each(_MOVE + "token = ?, sent = ?, body = ? WHERE id = ?")
 INSERT_ENDPOINTS: Final = Many("INSERT INTO communication_endpoints (id, endpoints)", 2)
 _COMMUNICATION_COLUMNS: Final = "communication.id, operation, work, state, wake, token, body"
 _WITH_ENDPOINTS: Final = f"""endpoints, {_COMMUNICATION_COLUMNS}
@@ -143,16 +155,20 @@ UPSERT_OUTCOME: Final = Many(
 )
 OUTCOMES: Final = "SELECT body FROM outcome WHERE command = ? ORDER BY endpoint"
 SWITCH_OUT: Final = f"""
-SELECT lane.command FROM lane JOIN communication ON communication.command = lane.command
+SELECT command.id FROM lane JOIN command ON command.number = lane.command
+    JOIN communication ON communication.command = command.id
 WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching', 'unclear')
     AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
 LIMIT 1"""
 TAKE_FREE_LANES: Final = Many("INSERT INTO lane (name, command)", 2)
 TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
 RELEASE_LANES: Final = """
-DELETE FROM lane WHERE command IN (SELECT value FROM json_each(?))"""
+DELETE FROM lane WHERE command IN (
+    SELECT number FROM command WHERE id IN (SELECT value FROM json_each(?)))"""
+GIVE_UP_LANES: Final = "DELETE FROM lane WHERE command = ?"
 HOLDERS: Final = """
-SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
+SELECT name, id FROM lane JOIN command ON number = command
+WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
 DEBITED: Final = """
 SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
 INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
@@ -186,13 +202,19 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
         AND state = 'quarantined'
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
+_OPERATION: Final = f"""
+iif(inbox.operation = {rows.STATUS}, '{correlator.STATUS_CHANGED}', inbox.operation)"""
 _INBOX_COLUMNS: Final = """
-SELECT inbox.id, inbox.operation, coalesce(inbox.raw, inbox_raw.raw), at, communication,
+SELECT inbox.id, {operation}, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
        hash, rejected.times, rejected.last_at, form, {skeleton}
 FROM inbox """
 _UNREAD: Final = _INBOX_COLUMNS.format(
-    command="inbox.command", token="inbox.token", skeleton="NULL"
+    operation="inbox.operation",
+    communication="communication",
+    command="inbox.command",
+    token="inbox.token",
+    skeleton="NULL",
 )
 """What is to be judged is stored as it came."""
 _BODY: Final = """
@@ -201,13 +223,16 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 """
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
+        operation=_OPERATION,
+        communication="iif(typeof(communication) = 'integer', told.id, communication)",
         command="coalesce(inbox.command, told.command)",
         token="coalesce(inbox.token, told.token)",
         skeleton="skeleton.text",
     )
     + _BODY
-    + """
-LEFT JOIN communication AS told ON told.id = inbox.communication AND inbox.state = 'applied'
+    + f"""
+LEFT JOIN communication AS told
+    ON told.number = {number_of("inbox.communication")} AND inbox.state = 'applied'
 LEFT JOIN skeleton ON skeleton.number = inbox.form
 """
 )
@@ -319,7 +344,7 @@ DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
 ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
 
-INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, note, digest)", 6)
+INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, previous, note, digest)", 7)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
 _AUDIT: Final = """
 SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
@@ -327,36 +352,56 @@ SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
     form, skeleton.text, note, digest
 FROM audit LEFT JOIN skeleton ON skeleton.number = audit.form """
 AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
-AUDIT_OF_SUBJECT: Final = (
-    _AUDIT
-    + """
-WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
-                  UNION ALL SELECT id FROM communication WHERE command = :subject)
+# From the command back, entry by entry; then what was noted without it.
+_LINKED: Final = """
+WITH RECURSIVE linked (seq) AS (
+    SELECT noted FROM command WHERE id = :subject
+    UNION ALL SELECT previous FROM linked JOIN audit ON audit.seq = linked.seq
+    WHERE previous < audit.seq AND previous > :after
+)"""
+_ABOUT: Final = """
+previous IS NULL
+    AND subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+                    UNION ALL SELECT id FROM communication WHERE command = :subject)"""
+AUDIT_OF_SUBJECT: Final = f"""{_LINKED}{_AUDIT}
+WHERE seq IN (SELECT seq FROM linked UNION ALL SELECT seq FROM audit WHERE {_ABOUT})
   AND seq > :after
 ORDER BY seq LIMIT :limit"""
-)
-CHANGED_SINCE: Final = """
-SELECT EXISTS (SELECT 1 FROM audit
-    WHERE subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
-                      UNION ALL SELECT id FROM communication WHERE command = :subject)
-      AND at >= :updated)"""
+CHANGED_SINCE: Final = f"""{_LINKED}
+SELECT EXISTS (
+    SELECT 1 FROM linked JOIN audit ON audit.seq = linked.seq WHERE at >= :updated
+    UNION ALL SELECT 1 FROM audit WHERE {_ABOUT} AND at >= :updated)"""
+# Each is reached once: from the entry behind it, or from its command.
+BROKEN_LINK: Final = """
+SELECT seq FROM audit AS entry WHERE previous > 0 AND NOT EXISTS (
+    SELECT 1 FROM audit AS before WHERE before.seq = entry.previous AND before.seq < entry.seq
+        AND before.subject = entry.subject AND before.previous IS NOT NULL) LIMIT 1"""
+LINKED: Final = "SELECT count(*), sum(seq) FROM audit WHERE previous IS NOT NULL"
+LINKS: Final = """
+SELECT count(*), sum(seq) FROM (
+    SELECT previous AS seq FROM audit WHERE previous > 0
+    UNION ALL SELECT noted FROM command WHERE noted > 0)"""
 AUDIT_DIGEST: Final = "SELECT digest FROM audit WHERE seq = ?"
 AUDIT_WALK: Final = _AUDIT + "ORDER BY seq"
 
 INSERT_MESSAGE: Final = Many(
     "INSERT INTO message (communication, at, took, operation, status, request, form, body)", 8
 )
-MESSAGES: Final = """
-SELECT communication, at, took, operation, status, request, form, text, body
-FROM message LEFT JOIN skeleton ON skeleton.number = form
-WHERE communication IN (SELECT id FROM communication WHERE command = :command)
-UNION ALL
-SELECT communication, at, 0, operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
-FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+# An expression (+) is compared as it is: a column of text would make texts of numbers.
+_NAMED: Final = """(
+    SELECT id, +id AS name FROM communication WHERE command = :command
+    UNION ALL SELECT id, +number FROM communication WHERE command = :command)"""
+MESSAGES: Final = f"""
+SELECT named.id, at, took, operation, status, request, form, text, body
+FROM {_NAMED} AS named JOIN message ON message.communication = named.name
      LEFT JOIN skeleton ON skeleton.number = form
-WHERE communication IN (SELECT id FROM communication WHERE command = :command)
 UNION ALL
-SELECT by_token.id, at, 0, inbox.operation, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
+SELECT named.id, at, 0, {_OPERATION}, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
+FROM {_NAMED} AS named JOIN inbox ON inbox.communication = named.name
+     LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
+     LEFT JOIN skeleton ON skeleton.number = form
+UNION ALL
+SELECT by_token.id, at, 0, {_OPERATION}, 0, NULL, form, text, coalesce(inbox.raw, inbox_raw.raw)
 FROM inbox LEFT JOIN inbox_raw ON inbox_raw.id = inbox.id
      LEFT JOIN skeleton ON skeleton.number = form
      JOIN communication AS by_token ON by_token.token IS NOT NULL AND by_token.token = inbox.token

@@ -249,7 +249,7 @@ def changed_since(connection: apsw.Connection, subject: str, at: datetime | None
     """Whether something was done to a command or an order at that time or later, by the audit."""
     if at is None:
         return True
-    values = {"subject": subject, "updated": micros(at)}
+    values = {"subject": subject, "after": 0, "updated": micros(at)}
     return bool(connection.execute(queries.CHANGED_SINCE, values).get)
 
 
@@ -400,6 +400,7 @@ def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
         entries = chain.verify(_entries(walk), heads)
     finally:
         walk.close()  # left open at a break it would keep its snapshot, and the log from ending
+    verify_links(connection)
     verify_ledger(connection)
     return entries
 
@@ -408,6 +409,16 @@ def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, bytes]]:
     for seq, at, subject, form, skeleton, note, digest in walk:
         short = expanded_or_damaged(form, note, skeleton)
         yield seq, at, rows.whole_note(short, subject), digest
+
+
+def verify_links(connection: apsw.Connection) -> None:
+    """Raises StoreFailed where an entry of the audit is not found from its command."""
+    broken = connection.execute(queries.BROKEN_LINK).get
+    if broken is not None:
+        raise StoreFailed(f"audit entry {broken} leads to no earlier one of its command")
+    entries, links = (connection.execute(sql).get for sql in (queries.LINKED, queries.LINKS))
+    if entries != links:
+        raise StoreFailed("entries of the audit are not found from their commands")
 
 
 def ledger(connection: apsw.Connection) -> Ledger:

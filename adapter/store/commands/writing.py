@@ -26,7 +26,7 @@ from adapter.engine.commands.ports import (
 )
 from adapter.model.ids import CommandId, OrderId, RequestToken
 from adapter.store import rows
-from adapter.store.chain import follow
+from adapter.store.chain import Head, digest_of
 from adapter.store.commands import queries, reading
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
@@ -40,14 +40,13 @@ from adapter.store.rows import (
     encode_body,
     encode_endpoints,
     encode_request,
+    encode_targets,
     micros,
     micros_or_none,
+    stored_content,
 )
 from adapter.store.skeletons import IN_JSON
-from adapter.store.transaction import Row, Transaction
-
-_MOST_NUMBERS: Final = 10_000
-"""Of commands, at hand: some two megabytes. The subject of a note is shorter so."""
+from adapter.store.transaction import MOST_AT_HAND, Each, Row, SavedRow, Transaction
 
 
 class MovedOn(Exception):
@@ -63,6 +62,7 @@ def submit(tx: Transaction, batch: Sequence[Submission], at: datetime) -> list[S
 
 def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     command = item.command
+    noted = _last_about(tx, item.audit, command.id)
     row = (
         command.id,
         item.key,
@@ -70,29 +70,30 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         command.activity.state,
         micros_or_none(item.wake),
         command.version,
+        noted,
         encode_activity(command.activity),
     )
     tx.immediate.execute(queries.INSERT_COMMAND, row)
     if not tx.immediate.changes():
         return _known(tx.connection, item)
     number = tx.immediate.last_insert_rowid()
-    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, command.id):
+    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, number):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
-    _know_number(tx, command.id, number)
-    request = encode_request(command.request)
-    tx.append(queries.INSERT_ASKED, (number, item.content, request, encode(command.targets)))
+    _keep_row(tx, command.id, (number, command.version, noted, row[4]))
+    request, content = encode_request(command.request), stored_content(item.content)
+    tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
         _put_communication(tx, command, position, None, communication, _due(item, communication))
     unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
-        _take_lanes(tx.immediate, item.lanes, command.id, at)
+        _take_lanes(tx.immediate, item.lanes, command.id, number, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
-    note_all(tx, item.audit, at)
+    note_all(tx, item.audit, at, of=command.id, noted=0)
     return Accepted(id=command.id)
 
 
@@ -100,18 +101,18 @@ def _known(connection: apsw.Connection, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
     row = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if row is not None:
-        same = row[1] == item.content
+        same = row[1] == stored_content(item.content)
         return Accepted(id=row[0], repeated=True) if same else KeyConflict(id=row[0])
     owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
-    return Duplicate(id=owner) if content == item.content else KeyConflict(id=owner)
+    return Duplicate(id=owner) if content == stored_content(item.content) else KeyConflict(id=owner)
 
 
-def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], command: CommandId) -> bool:
-    """All of them, or False: somebody has one."""
+def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], number: int) -> bool:
+    """All of them, for the command of this number, or False: somebody has one."""
     try:
-        queries.TAKE_FREE_LANES.run(connection, [(lane, command) for lane in dict.fromkeys(lanes)])
+        queries.TAKE_FREE_LANES.run(connection, [(lane, number) for lane in dict.fromkeys(lanes)])
     except apsw.ConstraintError:
-        connection.execute(queries.RELEASE_LANES, (as_list([command]),))
+        connection.execute(queries.GIVE_UP_LANES, (number,))
         return False
     return True
 
@@ -178,31 +179,38 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     tells."""
     if not moving:
         return
-    rows = [_command_row(each) for each in moving]
-    before = tx.immediate.total_changes()
-    queries.UPDATE_COMMANDS.run(tx.immediate, rows)
-    if tx.immediate.total_changes() - before != len(rows):
-        raise MovedOn
-    _know_numbers(tx, [each.id for each in moving])
+    _find_rows(tx, moving)
     _release(tx.immediate, [each.id for each in moving if each.change.release], at)
     learned: list[RequestToken] = []
-    for each in moving:
+    for each, noted in zip(moving, _move(tx, moving), strict=True):
         learned += _put_command(tx, each, at)
-        _put_along(tx, each.change, at)
+        _put_along(tx, each.change, at, noted)
     unpark(tx.immediate, learned)
 
 
-def _know_numbers(tx: Transaction, commands: Sequence[CommandId]) -> None:
-    unknown = [command for command in commands if command not in tx.numbers]
-    if unknown:
-        for command, number in tx.immediate.execute(queries.NUMBERS, (as_list(unknown),)):
-            _know_number(tx, command, number)
+def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
+    """What another has saved since is at hand no more."""
+    wanted = [
+        each.id
+        for each in moving
+        if (row := tx.saved.get(each.id)) is None or row[1] != each.after.version
+    ]
+    if wanted:
+        for id, *row in tx.immediate.execute(queries.SAVED_COMMANDS, (as_list(wanted),)):
+            _keep_row(tx, id, (row[0], row[1], row[2], row[3]))
 
 
-def _know_number(tx: Transaction, command: CommandId, number: int) -> None:
-    tx.numbers[command] = number
-    if len(tx.numbers) > _MOST_NUMBERS:
-        del tx.numbers[next(iter(tx.numbers))]
+def _keep_row(tx: Transaction, command: CommandId, row: SavedRow) -> None:
+    tx.saved[command] = row
+    if len(tx.saved) > MOST_AT_HAND:
+        del tx.saved[next(iter(tx.saved))]
+
+
+def _last_about(tx: Transaction, notes: Sequence[AuditNote], command: CommandId) -> int:
+    """The number of the last of these notes about the command, which are the next in the audit;
+    0: none is."""
+    about = [seq for seq, note in enumerate(notes, tx.head.seq + 1) if note.subject == command]
+    return about[-1] if about else 0
 
 
 def _save(
@@ -219,6 +227,7 @@ def _save(
     if not all(install_unmoved(db, install) for install in change.installs):
         return Saved.MOVED
     held: dict[str, CommandId] = {}
+    noted: int | None = None
     if moving is not None:
         held = _holders(db, change.acquire)
         if set(held.values()) - {moving.id}:
@@ -229,15 +238,18 @@ def _save(
         return Saved.OVER_BUDGET
     if moving is not None:
         id = moving.id
-        found = queries.UPDATE_COMMAND.run(db, [_command_row(moving)])
-        if not found:
+        tx.saved.pop(id, None)
+        _find_rows(tx, [moving])
+        try:
+            (noted,) = _move(tx, [moving])
+        except MovedOn:
+            tx.saved.pop(id, None)
             return Saved.MOVED
-        _know_number(tx, id, found[0][0])
         if change.release:
             _release(db, [id], at)
             held = {}
         free = [lane for lane in dict.fromkeys(change.acquire) if lane not in held]
-        queries.TAKE_FREE_LANES.run(db, [(lane, id) for lane in free])
+        queries.TAKE_FREE_LANES.run(db, [(lane, tx.saved[id][0]) for lane in free])
         unpark(db, _put_command(tx, moving, at))
     if change.debit is not None:
         owner = None if command is None else command.id
@@ -246,16 +258,42 @@ def _save(
         put_install(db, install, install.version + 1)
     if change.inbox:
         dispose(tx.connection, change.inbox)
-    _put_along(tx, change, at)
+    _put_along(tx, change, at, noted)
     return Saved.SAVED
 
 
-def _command_row(moving: _Moving) -> Row:
-    activity, version = moving.after.activity, moving.after.version
-    wake = micros_or_none(moving.change.wake)
-    moved = activity is not moving.before.activity  # most saves are of a communication alone
-    body = encode_activity(activity) if moved else None
-    return moving.id, version, activity.state, wake, version + 1, body
+def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
+    """Save the commands' rows; their notes are the next that are made, in this order. The last
+    entry about each before these; raises MovedOn where one is not as it was."""
+    ways: dict[Each, list[Row]] = {}
+    noted: list[int] = []
+    made = tx.head.seq
+    for each in moving:
+        id, change = each.id, each.change
+        row = tx.saved.get(id)
+        if row is None:
+            raise MovedOn
+        number, _, last, slept = row
+        noted.append(last)
+        for note in change.audit:
+            made += 1
+            if note.subject == id:
+                last = made
+        before, after = each.before.activity, each.after.activity
+        version, wake = each.after.version, micros_or_none(change.wake)
+        values = (number, version, last, after.state, wake)
+        if after.state is not before.state or wake != slept:
+            body = None if after is before else encode_activity(after)
+            ways.setdefault(queries.MOVE_COMMAND, []).append((*values, body))
+        elif after is before:  # most saves are of a communication alone
+            ways.setdefault(queries.SAVE_VERSION, []).append(values)
+        else:
+            ways.setdefault(queries.SAVE_ACTIVITY, []).append((*values, encode_activity(after)))
+        tx.saved[id] = (number, version + 1, last, wake)
+    for way, those in ways.items():
+        if not way.changes(tx.immediate, those):
+            raise MovedOn
+    return noted
 
 
 def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[RequestToken]:
@@ -272,14 +310,15 @@ def _put_command(tx: Transaction, moving: _Moving, at: datetime) -> list[Request
     return learned
 
 
-def _put_along(tx: Transaction, change: Change, at: datetime) -> None:
+def _put_along(tx: Transaction, change: Change, at: datetime, noted: int | None) -> None:
     if change.measurements:
         put_measurements(tx, change.measurements)
     if change.received:
         put_judged(tx, change.received, change.command)
     if change.publications:
         publish(tx, change.publications, at)
-    note_all(tx, change.audit, at)
+    of = None if change.command is None else change.command.id
+    note_all(tx, change.audit, at, of=of, noted=noted)
 
 
 def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
@@ -313,21 +352,25 @@ def _put_communication(
     due: int | None,
 ) -> None:
     tx.moved("send", _sent(was), _sent(communication))
-    row = (
-        communication.id,
-        command.id,
-        position,
-        communication.operation,
-        priority_of(command.request).rank,
-        communication.work,
-        communication.state,
-        micros_or_none(communication.wake),
-        due,
-        communication.token,
-        communication.sent_at is not None,
-        encode_body(communication),
-    )
-    tx.append(queries.PUT_COMMUNICATION, row)
+    id, sent = communication.id, communication.sent_at is not None
+    work, state, wake = communication.work, communication.state, communication.wake
+    body = encode_body(communication)
+    if was is None:
+        operation, rank = communication.operation, priority_of(command.request).rank
+        first = (id, command.id, position, operation, rank, work, state, micros_or_none(wake))
+        tx.append(queries.INSERT_COMMUNICATION, (*first, due, communication.token, sent, body))
+    else:
+        learned = communication.token != was.token or sent != (was.sent_at is not None)
+        if (work, state, wake) != (was.work, was.state, was.wake):
+            moved = (work, state, micros_or_none(wake), due)
+            if learned:
+                tx.append(queries.MOVE_WITH_TOKEN, (*moved, communication.token, sent, body, id))
+            else:
+                tx.append(queries.MOVE_COMMUNICATION, (*moved, sent, body, id))
+        elif learned:
+            tx.append(queries.LEARN_TOKEN, (communication.token, sent, body, id))
+        else:
+            tx.append(queries.SAVE_COMMUNICATION, (body, id))
     endpoints = encode_endpoints(communication) if was is None else None
     if endpoints is not None:
         tx.append(queries.INSERT_ENDPOINTS, (communication.id, endpoints))
@@ -379,11 +422,15 @@ def _other_holders(
 
 
 def _take_lanes(
-    connection: apsw.Connection, lanes: Sequence[str], command: CommandId, at: datetime
+    connection: apsw.Connection,
+    lanes: Sequence[str],
+    command: CommandId,
+    number: int,
+    at: datetime,
 ) -> None:
     """Also from another command, where people let this one pass: who waited for that looks."""
     passed = set(_other_holders(connection, lanes, command).values())
-    connection.executemany(queries.TAKE_LANE, [(lane, command) for lane in lanes])
+    connection.executemany(queries.TAKE_LANE, [(lane, number) for lane in lanes])
     _wake_awaiting(connection, sorted(passed), at)
 
 
@@ -425,19 +472,33 @@ def publish(tx: Transaction, publications: Iterable[Publication], at: datetime) 
         tx.append(queries.INSERT_PUBLICATION, (item.id, when, *compressed(body)))
 
 
-def note_all(tx: Transaction, notes: Iterable[AuditNote], at: datetime) -> None:
+def note_all(
+    tx: Transaction,
+    notes: Iterable[AuditNote],
+    at: datetime,
+    *,
+    of: CommandId | None = None,
+    noted: int | None = None,
+) -> None:
+    """Where they are made with a command, `noted` is the last entry about it before them."""
     when = micros(at)
     entries: list[Row] = []
-    head = tx.head
+    seq, digest = tx.head.seq, tx.head.digest
     for note in notes:
-        body = rows.encode_note(note)
-        head = follow(head, when, body)
-        short = rows.short_note(body, note.subject)
+        body, about = rows.encode_note(note), note.subject
+        seq += 1
+        digest = digest_of(digest, seq, when, body)
+        short = rows.short_note(body, about)
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
-        subject = tx.numbers.get(note.subject, note.subject)
-        entries.append((head.seq, when, subject, form, stored, head.digest))
-    tx.head = head
-    tx.append(queries.INSERT_AUDIT, *entries)
+        row = tx.saved.get(about)
+        linked = about == of
+        subject = about if row is None else row[0]
+        entries.append((seq, when, subject, form, noted if linked else None, stored, digest))
+        if linked:
+            noted = seq
+    if entries:
+        tx.head = Head(seq=seq, digest=digest)
+        tx.append(queries.INSERT_AUDIT, *entries)
 
 
 def delivered(tx: Transaction, sink: str, seq: int) -> None:

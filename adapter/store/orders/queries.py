@@ -38,7 +38,7 @@ UPDATE service_order SET wake = ?, version = version + 1
 WHERE awaits IS NOT NULL AND awaits IN (SELECT value FROM json_each(?))"""
 WAKE_UNAWAITED: Final = """
 UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
-    SELECT 1 FROM lane WHERE command = :awaits)"""
+    SELECT 1 FROM lane WHERE command = (SELECT number FROM command WHERE id = :awaits))"""
 WAKE: Final = """
 UPDATE service_order SET wake = min(coalesce(wake, :at), :at), version = version + 1
 WHERE id = :id AND open = 1"""

@@ -4,6 +4,7 @@
 
 -- ---------------------------------------------------------------- commands
 
+-- noted: the last entry of the audit that was made with it, 0: none; each tells the one before
 CREATE TABLE command (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -12,6 +13,7 @@ CREATE TABLE command (
     state TEXT NOT NULL,
     wake INTEGER,
     version INTEGER NOT NULL,
+    noted INTEGER NOT NULL,
     activity BLOB NOT NULL
 ) STRICT;
 CREATE INDEX command_due ON command (wake, id) WHERE wake IS NOT NULL;
@@ -21,9 +23,10 @@ CREATE INDEX command_state ON command (state, id) WHERE state <> 'completed';
 CREATE INDEX command_kind ON command (kind, id);
 
 -- What never changes, apart: an update writes its whole row again, and thousands of meters with it.
+-- content: a text, or the bytes that it is the hexadecimal digits of; targets: [device, endpoint]
 CREATE TABLE asked (
     number INTEGER PRIMARY KEY,
-    content TEXT NOT NULL,
+    content ANY NOT NULL,
     request BLOB NOT NULL,
     targets BLOB NOT NULL
 ) STRICT;
@@ -75,19 +78,21 @@ CREATE TABLE outcome (
     PRIMARY KEY (command, endpoint)
 ) STRICT, WITHOUT ROWID;
 
+-- command: its number
 CREATE TABLE lane (
     name TEXT PRIMARY KEY,
-    command TEXT NOT NULL
+    command INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lane_command ON lane (command);
 
--- command and token are NULL where they are those of the communication, and the row is applied
+-- Of a row that is applied: operation is 0 for StatusChanged, communication is its number where that
+-- was at hand, else its id; command and token are NULL where they are those of the communication.
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    operation TEXT NOT NULL,
+    operation ANY NOT NULL,
     at INTEGER NOT NULL,
     state TEXT NOT NULL,
-    communication TEXT,
+    communication ANY,
     remote TEXT NOT NULL,
     reason TEXT NOT NULL,
     command TEXT,
@@ -98,7 +103,7 @@ CREATE TABLE inbox (
     form INTEGER NOT NULL,
     raw BLOB,
     matched TEXT GENERATED ALWAYS AS (
-        CASE WHEN operation <> 'RequestStatusChangedService.StatusChanged' OR state = 'new'
+        CASE WHEN operation NOT IN (0, 'RequestStatusChangedService.StatusChanged') OR state = 'new'
                   OR refused THEN NULL
              WHEN communication IS NOT NULL THEN 'addressed'
              WHEN state IN ('applied', 'ignored') THEN 'by_token'
@@ -155,10 +160,11 @@ CREATE TABLE skeleton (
 ) STRICT;
 
 -- What the gateway asked and was answered, a row for each call: the first `request` bytes of the
--- body are what was asked. Callbacks are in the inbox.
+-- body are what was asked. Callbacks are in the inbox. communication: its number where that was at
+-- hand, else its id.
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
-    communication TEXT NOT NULL,
+    communication ANY NOT NULL,
     at INTEGER NOT NULL,
     took INTEGER NOT NULL,
     operation TEXT NOT NULL,
@@ -568,15 +574,18 @@ CREATE TABLE arrival_hour (
 -- Append-only; digest (SHA-256) covers the entry and the digest before it. A subject that is a
 -- command stands as its number where that was at hand. In a note, which is JSON, ~ at the start of
 -- a text stands for the subject; it is stored in the given form (0: as it is, else a skeleton's).
+-- previous: of an entry that was made with its command, the one before it, 0: none; the others are
+-- found by their subject.
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     subject ANY NOT NULL,
     form INTEGER NOT NULL,
+    previous INTEGER,
     note BLOB NOT NULL,
     digest BLOB NOT NULL
 ) STRICT;
-CREATE INDEX audit_subject ON audit (subject, seq);
+CREATE INDEX audit_subject ON audit (subject, seq) WHERE previous IS NULL;
 
 -- Rows of any loop that failed unexpectedly. waiting: tried again at `due`; set_aside,
 -- discarded: no loop looks at them, `due` is the highest number. row is the row's key, as text.

@@ -20,10 +20,18 @@ _HOUR: Final = 3_600_000_000
 _OPEN_COMMANDS: Final = """
 SELECT id, wake FROM command WHERE state IN (SELECT value FROM json_each(:states)) AND id > :after
 ORDER BY id LIMIT :limit"""
+# By the first entry about each: of those that were made with a command, the last one leads there.
 _ACCEPTED_SINCE: Final = """
 SELECT value FROM json_each(:subjects)
-WHERE (SELECT min(seq) FROM audit
-       WHERE subject IN (value, (SELECT number FROM command WHERE id = value))) > :entry"""
+WHERE (SELECT min(seq) FROM (
+    SELECT seq FROM audit WHERE previous IS NULL
+        AND subject IN (value, (SELECT number FROM command WHERE id = value))
+    UNION ALL SELECT seq FROM (
+        WITH RECURSIVE linked (seq) AS (
+            SELECT noted FROM command WHERE id = value AND noted > 0
+            UNION ALL SELECT previous FROM linked JOIN audit ON audit.seq = linked.seq
+            WHERE previous > 0 AND previous < audit.seq)
+        SELECT seq FROM linked))) > :entry"""
 
 _CORRECT: Final = (
     # A lease that is longer than leases are is a wrong clock's.

@@ -47,6 +47,7 @@ def free_claimed(tx: Transaction, now: datetime, until: datetime) -> int:
             db.execute(_COMMUNICATIONS, {**names, **group})
             freed += db.changes()
     freed += _commands(db, names, now)
+    tx.saved.clear()
     for query in (_ORDERS, _MESSAGES):
         db.execute(query, names)
         freed += db.changes()

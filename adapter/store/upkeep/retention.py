@@ -15,6 +15,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
+from adapter.store.commands.queries import number_of
 from adapter.store.database import Database
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
@@ -27,19 +28,21 @@ _ENDED: Final = json.dumps(sorted(FINAL))
 # Each gives (key, time, whether nobody needs it), from the oldest on.
 _LOOK: Final = MappingProxyType(
     {
-        Kept.MESSAGES: """
+        Kept.MESSAGES: f"""
 SELECT m.id, m.at, NOT EXISTS (
     SELECT 1 FROM communication e JOIN command c ON c.id = e.command
-    WHERE e.id = m.communication AND c.state NOT IN (SELECT value FROM json_each(:ended)))
+    WHERE e.number = {number_of("m.communication")}
+        AND c.state NOT IN (SELECT value FROM json_each(:ended)))
 FROM message m WHERE m.id > :after ORDER BY m.id LIMIT :limit""",
-        Kept.INBOX: """
+        Kept.INBOX: f"""
 SELECT i.id, i.at, i.state IN ('applied', 'ignored', 'stored', 'discarded')
     AND NOT EXISTS (SELECT 1 FROM inbox_spool s WHERE s.id = i.id)
     AND NOT EXISTS (SELECT 1 FROM payload p WHERE p.inbox = i.id AND p.raw_kept = 1)
     AND NOT EXISTS (
         SELECT 1 FROM command c
-        WHERE c.id = coalesce(
-                i.command, (SELECT e.command FROM communication e WHERE e.id = i.communication))
+        WHERE c.id = coalesce(i.command, (
+                SELECT e.command FROM communication e
+                WHERE e.number = {number_of("i.communication")}))
             AND c.state NOT IN (SELECT value FROM json_each(:ended)))
 FROM inbox i WHERE i.id > :after ORDER BY i.id LIMIT :limit""",
         Kept.QUARANTINE: """

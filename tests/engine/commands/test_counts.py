@@ -16,12 +16,12 @@ from bench.processes import Side, side
 from bench.sides.head_end import DELAYS_S
 
 ALONE: Final = Counts(
-    commits=7, statements=115, loads=0, trees=0, judged=0, forms=5, written=395_000
+    commits=7, statements=120, loads=0, trees=0, judged=0, forms=5, written=345_000
 )
 """At most so much for one command, nobody else there."""
 
 TOGETHER: Final = Counts(
-    commits=0.5, statements=16, loads=0.2, trees=0, judged=0, forms=5.4, written=52_000
+    commits=0.5, statements=25, loads=0.2, trees=0, judged=0, forms=5.4, written=42_000
 )
 """At most so much for each of many, 64 of them at a time. How many share a commit, and how many
 callbacks come before the token is stored and are read once more, is up to the machine."""

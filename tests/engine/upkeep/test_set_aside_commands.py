@@ -191,7 +191,9 @@ async def test_a_switch_order_that_is_set_aside_stays_fenced_and_leaves_once(
 
 
 def _lanes(folder: Path, command: Command) -> list[str]:
-    found = kept(folder, "SELECT name FROM lane WHERE command = ?", command.id)
+    found = kept(
+        folder, "SELECT name FROM lane JOIN command ON number = command WHERE id = ?", command.id
+    )
     assert isinstance(found, list)  # by device and by endpoint
     return [str(name) for name in found]
 
