@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ NOWHERE: Final = ""
 _LONGEST_WAIT: Final = timedelta(days=31)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_HALF_HOUR: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,8 @@ def hour_of(at: datetime, zone: str) -> datetime:
 def next_hour(at: datetime, zone: str) -> datetime:
     """When the next one begins."""
     begun = hour_of(at, zone)
-    later = hour_of(begun + _HOUR, zone)
-    return later if later > begun else begun + 2 * _HOUR  # a change by half an hour
+    steps = (begun + n * _HALF_HOUR for n in count(1))  # clocks are set by a half of one, too
+    return next(begins for step in steps if (begins := hour_of(step, zone)) > begun)
 
 
 def day_of(at: datetime, zone: str, *, later: int = 0) -> datetime:

@@ -1,4 +1,4 @@
-"""Routes of switch safety: stop switching, go on by two people; caps, quotas and their overrides."""
+"""Routes of switch safety: stop switching, go on by two people; caps, quotas, overrides."""
 
 from datetime import datetime
 
