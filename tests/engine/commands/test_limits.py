@@ -148,7 +148,9 @@ async def test_all_that_a_request_uses_is_counted_or_none(tmp_path: Path) -> Non
 
 
 async def test_what_the_head_end_refused_or_never_got_is_given_back(tmp_path: Path) -> None:
-    refused = script(Effect.FAULT, "DisconnectMeter", first=2, fault="TooManyConcurrentRequestsFault")
+    refused = script(
+        Effect.FAULT, "DisconnectMeter", first=2, fault="TooManyConcurrentRequestsFault"
+    )
     async with (
         a_head_end(scripts=(refused,)) as head_end,
         life(tmp_path, head_end, NOON, switch=capped(HOURLY)) as now,
