@@ -1,6 +1,6 @@
 """`openway switching`: stop it, go on by two people; caps, quotas and their overrides."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import click
@@ -113,9 +113,8 @@ def override_limit(
     """Let more pass than the cap or quota NAME allows, for a while; `all` is every one of them."""
     if (until is None) == (span is None):
         raise click.UsageError("give --until or --for")
-    ends = until if span is None else datetime.now(UTC) + timedelta(seconds=span)
-    assert ends is not None
-    body = {"limit": "" if name == "all" else name, "reason": reason, "ends_at": ends.isoformat()}
+    body: dict[str, object] = {"limit": "" if name == "all" else name, "reason": reason}
+    body |= {"for_s": span} if until is None else {"ends_at": until.isoformat()}
     _print_fields(session.client.post("/switching/overrides", body), as_json)
 
 

@@ -362,6 +362,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "import": import_,
         "settings": settings,
         "receivers": receivers,
+        "limits": limits,
         "sections": sections,
         "exits": exits,
         "values": values,

@@ -77,7 +77,7 @@ class SwitchCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Switching:
+class SwitchingState:
     """How switching stands. `stop` is there while people have stopped it, `resume` while one of
     them has asked that it goes on; `holds` are all reasons why nothing leaves."""
 
@@ -235,15 +235,15 @@ class SwitchSafety:
 
     # ------------------------------------------------------------ stop, go on
 
-    async def state(self) -> Switching:
-        return Switching(
+    async def state(self) -> SwitchingState:
+        return SwitchingState(
             stop=self.holds.of(HoldReason.STOPPED),
             resume=await self._pending(),
             holds=self.holds.all(),
             counts=await self.store.counts(),
         )
 
-    async def stop(self, *, by: str, why: str) -> Switching:
+    async def stop(self, *, by: str, why: str) -> SwitchingState:
         """From now on no connect and no disconnect leaves, whoever asks for it. Durable when it
         returns. What is at the head end stays there: the counts say how many. Whoever stops again
         withdraws a request to go on."""
@@ -261,7 +261,7 @@ class SwitchSafety:
                     await self.store.put_resume_request(None, audit=audit, told=())
         return await self.state()
 
-    async def resume(self, *, by: str, why: str, request: str | None = None) -> Switching:
+    async def resume(self, *, by: str, why: str, request: str | None = None) -> SwitchingState:
         """The first asks that switching goes on, another person confirms it. `request` is the one
         that is confirmed; None: the one that is there."""
         _check(why)

@@ -238,7 +238,8 @@ class KeyRefusedEventOut(Struct, kw_only=True):
 
 
 class ResumeRequestedEventOut(Struct, kw_only=True):
-    """Somebody asks that switching goes on; another person may confirm it until `expires_at`."""
+    """Somebody asks that switching goes on; another person may confirm this `request` until
+    `expires_at`."""
 
     request: str
     by: str
@@ -247,8 +248,8 @@ class ResumeRequestedEventOut(Struct, kw_only=True):
 
 
 class LimitReachedEventOut(Struct, kw_only=True):
-    """The first request had no room in the hour or day (`span`) that began at `began`; `most` may
-    leave in it."""
+    """The first request had no room in the cap or quota `limit`, for this `member` of what it is
+    counted by. It was in the hour or day (`span`) that began at `began`; `most` may leave in it."""
 
     limit: str
     member: str
@@ -258,7 +259,8 @@ class LimitReachedEventOut(Struct, kw_only=True):
 
 
 class OverrideEventOut(Struct, kw_only=True):
-    """`by` lets more pass than `limit` allows; `ended_by` is empty while it is in force."""
+    """The `override` by which somebody (`by`) lets more pass than `limit` allows: from `begins_at`
+    to `ends_at`. `ended_by` is empty while it is in force."""
 
     override: str
     limit: str

@@ -60,7 +60,7 @@ EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Example]]] = {
     switch_safety.StopIn: {"wrong list": {"reason": "the list of cuts is wrong"}},
     switch_safety.ResumeIn: {"settled": {"reason": "the list was withdrawn"}},
     switch_safety.OverrideIn: {
-        "storm": {"limit": "feeders", "reason": "storm of 2 March", "ends_at": _TIME}
+        "an hour": {"limit": "", "reason": "the storm is over", "for_s": 3_600.0}
     },
     feed.ReplayIn: {"since": {"since": _TIME}},
     orders.OrderIn: {

@@ -1,17 +1,21 @@
 """Routes of switch safety: stop switching, go on by two people; caps, quotas, overrides."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from adapter.commands.timing import in_utc
 from adapter.engine.commands.switch_safety import (
     LimitState,
     Override,
     ResumeRequest,
     SwitchCounts,
-    Switching,
+    SwitchingState,
     Waiting,
 )
+from adapter.errors import InvalidRequest
+from adapter.model.bounds import LONGEST_S
 from adapter.model.ids import CommandId
 from adapter.web.api.call import (
     ApiContext,
@@ -69,10 +73,12 @@ class SwitchCountsOut(Struct, kw_only=True):
         return answer_from(cls, counts)
 
 
-class SwitchingOut(Struct, kw_only=True):
+class SwitchingStateOut(Struct, kw_only=True):
     """`stopped`: people have stopped switching, and no connect and no disconnect leaves, as long as
-    two have not taken it back. `holds` are all reasons why none leaves. `text` says in a sentence
-    how it stands, and what cannot be called back."""
+    two have not taken it back. `stopped_by` is who has, at `stopped_at`. `resume` is a request that
+    it goes on, for another person to confirm. `holds` are all reasons why none leaves. `counts` are
+    connects and disconnects, by where they are. `text` says in a sentence how it stands, and what
+    cannot be called back."""
 
     stopped: bool
     stopped_by: str | None
@@ -83,7 +89,7 @@ class SwitchingOut(Struct, kw_only=True):
     text: str
 
     @classmethod
-    def of(cls, found: Switching) -> "SwitchingOut":
+    def of(cls, found: SwitchingState) -> "SwitchingStateOut":
         stop, resume = found.stop, found.resume
         return cls(
             stopped=stop is not None,
@@ -96,7 +102,7 @@ class SwitchingOut(Struct, kw_only=True):
         )
 
 
-def _text(found: Switching) -> str:
+def _text(found: SwitchingState) -> str:
     counts = found.counts
     held = counts.queued + counts.not_due
     there = (
@@ -110,16 +116,19 @@ def _text(found: Switching) -> str:
 
 
 class OverrideIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """`limit`: a cap or quota by its name; empty: every one."""
+    """`limit`: a cap or quota by its name; empty: every one. It ends at `ends_at`, or `for_s`
+    seconds from now: one of the two."""
 
     limit: Text
     reason: NeededText
-    ends_at: Moment
+    ends_at: Moment | None = None
+    for_s: Annotated[float, Meta(gt=0, le=LONGEST_S)] | None = None
 
 
 class OverrideOut(Struct, kw_only=True):
-    """Somebody lets more pass than `limit` allows; empty: than any allows. It ends by itself at
-    `ends_at`; `ended_at` null: it is in force."""
+    """Somebody lets more pass than `limit` allows; empty: than any allows. It is in force from
+    `begins_at`, and ends by itself at `ends_at`. `ended_at` null: it is in force; `ended_by` is who
+    ended it: gateway, where its time was over."""
 
     id: str
     limit: str
@@ -142,9 +151,14 @@ class OverrideList(Struct, kw_only=True):
 
 
 class LimitOut(Struct, kw_only=True):
-    """What a cap or quota has counted of one member in this hour and day of the site, and how many
-    wait for room: `next_at` is when the next of them may leave, `last_at` when the last may. At the
-    rate of the last hour the number of the day is used up at `used_up_at`; null: not today."""
+    """What a cap or quota has counted of one member in this hour and day of the site.
+
+    `limit` is its name. `member` is what is counted by itself: a feeder, a requester; all: everything.
+    `per_hour` and `per_day` are what may leave; null: no limit. `used_this_hour` and
+    `used_today` have left, of the hour until `hour_ends_at` and of the day until `day_ends_at`.
+    `waiting` requests wait for room: `next_at` is when the next of them may leave, `last_at` when
+    the last may. At the rate of the last hour the number of the day is used up at `used_up_at`;
+    null: not today. `override` lets more pass; null: none does."""
 
     limit: str
     member: str
@@ -178,7 +192,8 @@ class LimitList(Struct, kw_only=True):
 
 
 class WaitingRequestOut(Struct, kw_only=True):
-    """A request that waits for room in a cap or quota, as it looks now until `until`."""
+    """A request that waits for room in a cap or quota, as it looks now until `until`. `limit` is
+    its name; `member` is what is counted by itself, as in LimitOut."""
 
     command: CommandId
     communication: str
@@ -198,14 +213,14 @@ class WaitingRequestPage(Struct, kw_only=True):
 
 
 async def get_switching(api: ApiContext, asked: ApiRequest) -> ApiResponse:
-    return ApiResponse(body=SwitchingOut.of(await api.gateway.upkeep.switch_safety.state()))
+    return ApiResponse(body=SwitchingStateOut.of(await api.gateway.upkeep.switch_safety.state()))
 
 
 async def stop_switching(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """Durable when it is answered."""
     body = asked.read(StopIn)
     found = await api.gateway.upkeep.switch_safety.stop(by=asked.actor, why=body.reason)
-    return ApiResponse(body=SwitchingOut.of(found))
+    return ApiResponse(body=SwitchingStateOut.of(found))
 
 
 async def resume_switching(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -214,7 +229,7 @@ async def resume_switching(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found = await api.gateway.upkeep.switch_safety.resume(
         by=asked.actor, why=body.reason, request=body.request
     )
-    return ApiResponse(body=SwitchingOut.of(found))
+    return ApiResponse(body=SwitchingStateOut.of(found))
 
 
 async def list_limits(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -241,8 +256,15 @@ async def list_overrides(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def begin_override(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     body = asked.read(OverrideIn)
+    if (body.ends_at is None) == (body.for_s is None):
+        raise InvalidRequest("ends_at", "give ends_at or for_s")
+    given = None if body.ends_at is None else in_utc("ends_at", body.ends_at)
+    ends = given or asked.now + timedelta(seconds=body.for_s or 0.0)
     made = await api.gateway.upkeep.switch_safety.override(
-        body.limit, by=asked.actor, why=body.reason, ends_at=body.ends_at
+        body.limit,
+        by=asked.actor,
+        why=body.reason,
+        ends_at=ends if body.ends_at is None else in_utc("ends_at", body.ends_at),
     )
     return ApiResponse(body=OverrideOut.of(made))
 
