@@ -222,6 +222,8 @@ class SwitchSafety:
     poke: Callable[..., None] = lambda *loops: None
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tidied_s: float = float("-inf")
+    _may_end: bool = True
+    """Whether an override is in force, or a request to go on is there, as far as is known."""
 
     def __post_init__(self) -> None:
         self.holds.confirmers[HoldReason.STOPPED] = self._two_are_needed
@@ -289,6 +291,7 @@ class SwitchSafety:
         expires = at + timedelta(seconds=self.policy.resume_s)
         made = ResumeRequest(id=self.next_id(), by=by, why=why, at=at, expires_at=expires)
         detail = {"reason": why, "request": made.id, "expires_at": expires.isoformat()}
+        self._may_end = True
         await self.store.put_resume_request(
             made,
             audit=_note(by, "ResumeAsked", detail),
@@ -382,6 +385,7 @@ class SwitchSafety:
             made = Override(
                 id=self.next_id(), limit=limit, by=by, why=why, begins_at=now, ends_at=ends_at
             )
+            self._may_end = True
             detail = {"reason": why, "limit": limit or "every", "ends_at": ends_at.isoformat()}
             await self.store.put_override(
                 made,
@@ -428,20 +432,19 @@ class SwitchSafety:
 
     async def once(self) -> int:
         """End what has come to its end."""
-        if self.holds.doubts_clock:
-            return 0
         now = self.clock.now()
-        for each in await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES):
-            if each.ends_at <= now:
-                await self._end(each, each.ends_at, "gateway", "its time is over")
-        request = await self.store.resume_request()
-        if request is not None and request.expires_at <= now:
+        if self._may_end and not self.holds.doubts_clock:
             async with self._one:
-                again = await self.store.resume_request()
-                if again is not None and again.expires_at <= now:
-                    detail = {"request": again.id, "asked_by": again.by}
+                overrides = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
+                over = [each for each in overrides if each.ends_at <= now]
+                for each in over:
+                    await self._end(each, each.ends_at, "gateway", "its time is over")
+                request = await self.store.resume_request()
+                if request is not None and request.expires_at <= now:
+                    detail = {"request": request.id, "asked_by": request.by}
                     audit = _note("gateway", "ResumeExpired", detail)
                     await self.store.put_resume_request(None, audit=audit, told=())
+                self._may_end = request is not None or len(over) < len(overrides)
         if self.clock.elapsed_s() - self._tidied_s >= _TIDY_EVERY_S:
             self._tidied_s = self.clock.elapsed_s()
             await self.store.tidy(
@@ -460,7 +463,7 @@ def _state_of(
 ) -> LimitState:
     hour, hour_ends, day, day_ends, now = times
     today = sum(count for at, count in used.items() if day <= at < day_ends)
-    this_hour = used.get(hour, 0)
+    this_hour = sum(count for at, count in used.items() if hour <= at < hour_ends)
     # Of the hour before, as much as is needed to make a whole one of this.
     part = max(0.0, 1.0 - (now - hour) / _HOUR)
     before = sum(count for at, count in used.items() if hour - _HOUR <= at < hour)

@@ -71,6 +71,7 @@ WAITING: Final = f"""
 SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
 {_WAITING} AND limit_wait.communication > :after AND (:name IS NULL OR limit_wait.name = :name)
 ORDER BY limit_wait.communication LIMIT :limit"""
+ANY_WAITING: Final = "SELECT 1 FROM limit_wait LIMIT 1"
 LOOK_AGAIN: Final = """
 UPDATE communication SET due = :now WHERE work = 'send' AND due > :now
     AND id IN (SELECT communication FROM limit_wait)"""
@@ -248,6 +249,8 @@ class SqliteSwitchSafety:
         return await self._store.write(work)
 
     async def look_again(self, now: datetime) -> int:
+        if not await self._store.read(lambda db: bool(db.execute(ANY_WAITING).get)):
+            return 0
         return await self._store.write(lambda tx: _look_again(tx.connection, now))
 
     async def tidy(self, *, uses_before: datetime, overrides_before: datetime) -> None:

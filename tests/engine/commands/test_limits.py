@@ -334,3 +334,26 @@ async def test_many_that_are_approved_at_once_late_are_spread_from_then(tmp_path
         assert left(now) == 0
         await now.later(HOUR)
         assert left(now) == 20
+
+
+async def test_what_a_wrong_clock_has_counted_counts_in_the_hour_that_it_really_was(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_head_end(meters=12) as head_end,
+        life(tmp_path, head_end, NOON, switch=capped(HOURLY)) as now,
+    ):
+        await submit(now, range(2))
+        await now.clock.step(3 * HOUR)
+        await now.work()  # nothing leaves by a clock that is doubted
+        await now.confirm()
+        await submit(now, range(2, 7))
+        assert left(now) == 7  # of the hour that the clock shows
+        await now.clock.step(-3 * HOUR)
+        await now.work()
+        await now.confirm()
+        assert (await limit(now)).used_this_hour == 7
+        await submit(now, range(7, 12))
+        assert left(now) == 7
+        await turn_to(now, NOON + HOUR)
+        assert left(now) == 12
