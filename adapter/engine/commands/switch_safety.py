@@ -50,7 +50,7 @@ class ResumeRequest(Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime
 
 
-class Override(Struct, frozen=True, kw_only=True, gc=False):
+class LimitOverride(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody lets more pass than `limit` allows; empty: than any limit allows. It ends by itself
     at `ends_at`; `ended_at` is when it did, or was ended before that by `ended_by`."""
 
@@ -125,7 +125,7 @@ class LimitState:
     day_ends_at: datetime
     used_up_at: datetime | None
     waiting: WaitTotal | None
-    override: Override | None
+    override: LimitOverride | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +178,11 @@ class SwitchSafetyStore(Protocol):
         self, *, limit_name: str | None, after: str, limit: int
     ) -> Sequence[Waiting]: ...
 
-    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[Override]:
+    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[LimitOverride]:
         """The newest first."""
 
     async def put_override(
-        self, override: Override, *, wake: bool, audit: AuditNote, told: Told
+        self, override: LimitOverride, *, wake: bool, audit: AuditNote, told: Told
     ) -> bool:
         """With `wake` what waits is looked at again. False, and nothing was done, where it has
         ended already."""
@@ -364,11 +364,11 @@ class SwitchSafety:
         """What waits for room, by communication, behind that of `after`."""
         return await self.store.waiting(limit_name=limit_name, after=after, limit=limit)
 
-    async def overrides(self, *, limit: int = 50) -> Sequence[Override]:
+    async def overrides(self, *, limit: int = 50) -> Sequence[LimitOverride]:
         """Also those that are over; the newest first."""
         return await self.store.overrides(open_only=False, limit=limit)
 
-    async def override(self, limit: str, *, by: str, why: str, ends_at: datetime) -> Override:
+    async def override(self, limit: str, *, by: str, why: str, ends_at: datetime) -> LimitOverride:
         """Let more pass than a limit allows, until `ends_at`; "" is every limit. It is counted all
         the same."""
         _check(why)
@@ -382,7 +382,7 @@ class SwitchSafety:
             in_force = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
             if len(in_force) >= _MOST_OVERRIDES:
                 raise Conflict(f"{_MOST_OVERRIDES} overrides are in force: end some of them")
-            made = Override(
+            made = LimitOverride(
                 id=self.next_id(), limit=limit, by=by, why=why, begins_at=now, ends_at=ends_at
             )
             self._may_end = True
@@ -396,7 +396,7 @@ class SwitchSafety:
         self.poke("claim")
         return made
 
-    async def end_override(self, override: str, *, by: str, why: str) -> Override:
+    async def end_override(self, override: str, *, by: str, why: str) -> LimitOverride:
         """Before its time. Raises NotFound, Conflict."""
         _check(why)
         all_open = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
@@ -408,8 +408,10 @@ class SwitchSafety:
             raise Conflict("it has ended already")
         return ended
 
-    async def _end(self, found: Override, at: datetime, by: str, why: str) -> Override | None:
-        ended = Override(
+    async def _end(
+        self, found: LimitOverride, at: datetime, by: str, why: str
+    ) -> LimitOverride | None:
+        ended = LimitOverride(
             id=found.id,
             limit=found.limit,
             by=found.by,
@@ -459,7 +461,7 @@ def _state_of(
     used: Mapping[datetime, int],
     times: tuple[datetime, datetime, datetime, datetime, datetime],
     waiting: WaitTotal | None,
-    override: Override | None,
+    override: LimitOverride | None,
 ) -> LimitState:
     hour, hour_ends, day, day_ends, now = times
     today = sum(count for at, count in used.items() if day <= at < day_ends)
@@ -507,7 +509,7 @@ def _told_of_request(request: ResumeRequest) -> Publication:
     )
 
 
-def _told_of_override(override: Override) -> Publication:
+def _told_of_override(override: LimitOverride) -> Publication:
     over = override.ended_at is not None
     end = "ended" if over else "began"
     return Publication(
