@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.activity import State
-from adapter.commands.flows import CLOSING_KINDS, Operation
+from adapter.commands.flows import CLOSING_KINDS, Operation, Priority
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import CallQuota, CountedBy, SwitchCap, SwitchSpread
 from adapter.engine.commands.ports import Import
 from adapter.engine.commands.switch_safety import LimitState
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
+from adapter.orders.order import OrderKind
 from adapter.simulator.faults import Effect
 from tests.clock.lives import CONNECT, CUT, DAY, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 from tests.engine.commands.quick_site import script
@@ -357,3 +359,33 @@ async def test_what_a_wrong_clock_has_counted_counts_in_the_hour_that_it_really_
         assert left(now) == 7
         await turn_to(now, NOON + HOUR)
         assert left(now) == 12
+
+
+async def test_what_orders_of_a_kind_ask_for_is_spread_and_what_is_urgent_is_not(
+    tmp_path: Path,
+) -> None:
+    policy = SwitchPolicy(spread=(SwitchSpread(orders=("cut",), over_s=3_600.0),))
+    async with (
+        a_head_end(meters=20) as head_end,
+        life(tmp_path, head_end, NOON, switch=policy) as now,
+    ):
+        for number in range(10):
+            view = (await now.gateway.registry.devices())[number]
+            assert view.service_point is not None
+            request = OrderRequest(
+                kind=OrderKind.CUT,
+                service_point=view.service_point.id,
+                external_reference=f"cut {number}",
+            )
+            await now.orders.submit(request)
+        await now.work()
+        assert now.simulator.journal.count(Operation.DISCONNECT_METER) == 0
+        listed = await now.gateway.commands.list()
+        slots = {each.activity.effective_at for each in listed.rows}
+        assert len(slots) == 10
+        assert all(NOON <= at < NOON + HOUR for at in slots)
+        await now.ask(15)  # of no order
+        await now.ask(16, priority=Priority.URGENT)
+        assert left(now, range(15, 17)) == 2
+        await now.later(HOUR)
+        assert now.simulator.journal.count(Operation.DISCONNECT_METER) == 12
