@@ -256,6 +256,13 @@ class UsageLimits:
         )
         return (*of_caps, *of_quotas)
 
+    def unused(self, uses: Uses, *, refused: bool) -> Uses:
+        """What is given back of a request that did not leave, or that the head end refused: that
+        moved no switch, but it was a call."""
+        names = {cap.name for cap in self.caps}
+        back = tuple(use for use in uses.of if not refused or use.limit in names)
+        return Uses(command=uses.command, communication=uses.communication, of=back)
+
 
 def _counts(quota: CallQuota, operation: Operation) -> bool:
     if not quota.operations:

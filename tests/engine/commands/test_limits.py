@@ -153,12 +153,14 @@ async def test_what_the_head_end_refused_or_never_got_is_given_back(tmp_path: Pa
     refused = script(
         Effect.FAULT, "DisconnectMeter", first=2, fault="TooManyConcurrentRequestsFault"
     )
+    quotas = (CallQuota(name="calls", per_day=9),)
     async with (
         a_head_end(scripts=(refused,)) as head_end,
-        life(tmp_path, head_end, NOON, switch=capped(HOURLY)) as now,
+        life(tmp_path, head_end, NOON, switch=capped(HOURLY), quotas=quotas) as now,
     ):
         await submit(now, range(2))
         assert (left(now), (await limit(now)).used_this_hour) == (2, 0)
+        assert (await limit(now, "calls")).used_today == 2  # refused, and called all the same
         for _ in range(10):
             await now.later(MINUTE)
         assert (left(now), (await limit(now)).used_this_hour) == (4, 2)
