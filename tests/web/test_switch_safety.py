@@ -55,8 +55,8 @@ async def test_one_stops_and_two_go_on() -> None:
 
 
 async def test_who_may_do_what_and_what_is_refused() -> None:
-    why = {"reason": "why"}
-    override = {"limit": "cuts", "reason": "why", "for_s": 60}
+    why: dict[str, object] = {"reason": "why"}
+    override: dict[str, object] = {"limit": "cuts", "reason": "why", "for_s": 60}
     cases: tuple[tuple[str, str, dict[str, object], str, int], ...] = (
         ("a reader stops", STOP, why, "reader", 403),
         ("a reader asks to go on", RESUME, why, "reader", 403),
