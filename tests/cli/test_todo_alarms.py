@@ -23,7 +23,7 @@ from adapter.simulator.settings import SimulatorConfig
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.subscriptions import SqliteSubscriptions
-from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
+from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
 from tests.cli.test_todo import WAYS, NobodyHere, entries, typed, until
 from tests.support import for_every
 
@@ -58,6 +58,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "[events]\nalarm_s = 0.2\n[commands.device_status_check]\nretry.attempts = 1\n"
             f'[[events.webhook]]\nname = "nobody"\nurl = "http://127.0.0.1:{receiver.server_port}"\n'
             'keys_file = "events-keys"\n'
+            '[[engine.quota]]\nname = "voltage"\nper_day = 0\n'
+            'operations = ["ControlService.DetectLoadSideVoltageByMeter"]\n'
         )
         store = f'witness = "{DISK}/openway.witness"\n'
         head_end = SimulatorConfig(scripts=(no, dead))
@@ -103,6 +105,21 @@ def test_what_the_gateway_is_in_alarm_of_is_settled_as_it_says(
     (lost,) = entries(openway, S.HEAD_END)
     typed(openway.as_(ADMIN), lost, ways.CHECK)
     assert entries(openway, S.HEAD_END) == []
+
+
+def test_what_is_stopped_and_what_waits_for_room_is_settled_as_it_says(openway: Terminal) -> None:
+    assert openway("switching", "stop", "--reason", "a wrong list").code == Exit.OK
+    (stopped,) = entries(openway, S.SWITCH_HOLD)
+    typed(openway, stopped, ways.OF_HOLD[HoldReason.STOPPED])
+    typed(openway.as_(APPROVER), stopped, ways.OF_HOLD[HoldReason.STOPPED])
+    assert entries(openway, S.SWITCH_HOLD) == []
+
+    assert openway.as_(OPERATOR)("command", "submit", "load_check", "M700004").code == Exit.OK
+    until(lambda: bool(entries(openway, S.LIMIT)))
+    (limit,) = entries(openway, S.LIMIT)
+    typed(openway, limit, ways.SEE_WAITING)
+    typed(openway.as_(ADMIN), limit, ways.LET_PASS, LIMIT="voltage")
+    until(lambda: not entries(openway, S.LIMIT))
 
 
 SOURCES: Final = tuple(

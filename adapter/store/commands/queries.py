@@ -171,6 +171,7 @@ SELECT name, id FROM lane JOIN command ON number = command
 WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
 DEBITED: Final = """
 SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
+ANY_HOLD: Final = "SELECT 1 FROM switch_hold LIMIT 1"
 INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
 
 # ---------------------------------------------------------------- inbox
