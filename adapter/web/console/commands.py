@@ -28,7 +28,7 @@ _DEEPEST: Final = 40
 
 async def load_list(view: PageView) -> Mapping[str, object]:
     page = await view.read(
-        commands.CommandPage, commands.list_commands, {"limit": "100", **view.query}
+        commands.CommandPage, commands.list_commands, {"limit": "50", **view.query}
     )
     return {"list": page, "kinds": tuple(CommandKind), "states": tuple(State)}
 

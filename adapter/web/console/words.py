@@ -40,9 +40,12 @@ def moment(at: datetime | None) -> Markup:
     if at is None:
         return Markup(_NONE)
     at = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at:%Y-%m-%d %H:%M:%S}"
-    )
+    return _time(at, f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def _time(at: datetime, text: str) -> Markup:
+    """Digits alone come in, so that nothing has to be escaped."""
+    return Markup(f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{text}</time>')
 
 
 @jinja2.pass_context
@@ -52,7 +55,7 @@ def clock(context: jinja2.runtime.Context, at: datetime | None) -> Markup:
         return Markup(_NONE)
     at, now = at.astimezone(UTC), context["now"]
     text = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%m-%d %H:%M}"
-    return Markup('<time datetime="{}">{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", text)
+    return _time(at, text)
 
 
 @jinja2.pass_context
