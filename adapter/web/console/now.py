@@ -9,7 +9,7 @@ from typing import Final
 from adapter.commands.activity import TO_DO, State
 from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
 from adapter.server.scrape import Scrape
-from adapter.web.api import todo, upkeep
+from adapter.web.api import switch_safety, todo, upkeep
 from adapter.web.console.view import PageView
 
 _GOOD: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
@@ -73,12 +73,14 @@ class Stage:
 
 async def load(view: PageView) -> Mapping[str, object]:
     ready = await view.read(upkeep.ReadyOut, upkeep.get_readiness)
+    switching = await view.read(switch_safety.SwitchingStateOut, switch_safety.get_switching)
     waiting = await view.read(todo.TodoList, todo.list_todo, {"limit": "500"})
     measured = await scrape(view)
     calls = await paces(view, Measure.CALL)
     failed = {} if measured is None else measured.by("call_failures_total", "operation")
     return {
         "ready": ready,
+        "switching": switching,
         "waiting": waiting,
         "first": waiting.items[:_SHOWN],
         "oldest": min((each.since for each in waiting.items), default=None),
@@ -115,7 +117,9 @@ async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
     )
     now, then = _merged(found), _merged(before)
     made = [
-        OperationPace(name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread()))
+        OperationPace(
+            name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread())
+        )
         for name in {*now, *then}
     ]
     return sorted(made, key=lambda each: (-each.now.count, -each.yesterday.count, each.name))

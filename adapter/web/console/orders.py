@@ -106,16 +106,16 @@ def _steps(shown: orders.OrderShownOut, plan: orders.PlanOut | None) -> Sequence
                 decided=decided,
             )
         )
-    for step in plan.steps if plan is not None else ():
-        drawn.append(
-            DrawnStep(
-                title=step.task or step.activity,
-                device=step.device,
-                state="planned",
-                tone="planned",
-                planned=step,
-            )
+    drawn.extend(
+        DrawnStep(
+            title=step.task or step.activity,
+            device=step.device,
+            state="planned",
+            tone="planned",
+            planned=step,
         )
+        for step in (plan.steps if plan is not None else ())
+    )
     return drawn
 
 

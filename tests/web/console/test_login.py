@@ -122,7 +122,8 @@ async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
 
 
 def _posts() -> list[str]:
-    return ["/login", "/logout", *(f"/do/{name}" for name in BUTTONS)]
+    many = [f"/many/{button.name}" for button in BUTTONS.values() if button.many]
+    return ["/login", "/logout", *(f"/do/{name}" for name in BUTTONS), *many]
 
 
 async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> None:
@@ -137,7 +138,7 @@ async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> 
         forms = {path for path in routes if path.startswith("/console")}
         assert forms == {f"/console{path}" for path in _posts()}
     for path in _posts():
-        name = path.removeprefix("/do/")
+        name = path.rpartition("/")[2]
         roles = BUTTONS[name].route.roles if name in BUTTONS else (Role.READ,)
         by = next(key.name for key in KEYS if key.roles & set(roles))
         async with a_console(by) as (rig, visitor):
