@@ -289,11 +289,10 @@ class SwitchSafety:
         expires = at + timedelta(seconds=self.policy.resume_s)
         made = ResumeRequest(id=self.next_id(), by=by, why=why, at=at, expires_at=expires)
         detail = {"reason": why, "request": made.id, "expires_at": expires.isoformat()}
-        data = {"by": by, "reason": why, "request": made.id, "expires_at": expires}
         await self.store.put_resume_request(
             made,
             audit=_note(by, "ResumeAsked", detail),
-            told=[_told("resume_requested", made.id, Severity.WARNING, data)],
+            told=[_told_of_request(made)],
         )
 
     async def _go_on(self, pending: ResumeRequest, stop: Hold, by: str, why: str) -> None:
@@ -388,7 +387,7 @@ class SwitchSafety:
                 made,
                 wake=True,
                 audit=_note(by, "OverrideBegan", detail, subject=f"override:{made.id}"),
-                told=[_told("override_began", made.id, Severity.WARNING, _data(made))],
+                told=[_told_of_override(made)],
             )
         self.poke("claim")
         return made
@@ -421,7 +420,7 @@ class SwitchSafety:
             ended,
             wake=False,
             audit=_note(by, "OverrideEnded", detail, subject=f"override:{found.id}"),
-            told=[_told("override_ended", found.id, Severity.INFO, _data(ended))],
+            told=[_told_of_override(ended)],
         )
         return ended if done else None
 
@@ -490,23 +489,36 @@ def _note(by: str, action: str, detail: Mapping[str, str], subject: str = _SUBJE
     return AuditNote(actor=by, action=action, subject=subject, detail=detail)
 
 
-def _data(override: Override) -> Mapping[str, object]:
-    return {
-        "override": override.id,
-        "limit": override.limit,
-        "by": override.by,
-        "reason": override.why,
-        "begins_at": override.begins_at,
-        "ends_at": override.ends_at,
-        "ended_by": override.ended_by,
-    }
-
-
-def _told(what: str, key: str, severity: Severity, data: Mapping[str, object]) -> Publication:
+def _told_of_request(request: ResumeRequest) -> Publication:
     return Publication(
-        id=EventId(f"{what}:{key}"),
-        type=f"openway.gateway.{what}",
+        id=EventId(f"resume_requested:{request.id}"),
+        type="openway.gateway.resume_requested",
         subject="gateway",
-        severity=severity,
-        data=data,
+        severity=Severity.WARNING,
+        data={
+            "request": request.id,
+            "by": request.by,
+            "reason": request.why,
+            "expires_at": request.expires_at,
+        },
+    )
+
+
+def _told_of_override(override: Override) -> Publication:
+    over = override.ended_at is not None
+    end = "ended" if over else "began"
+    return Publication(
+        id=EventId(f"override_{end}:{override.id}"),
+        type=f"openway.gateway.override_{end}",
+        subject="gateway",
+        severity=Severity.INFO if over else Severity.WARNING,
+        data={
+            "override": override.id,
+            "limit": override.limit,
+            "by": override.by,
+            "reason": override.why,
+            "begins_at": override.begins_at,
+            "ends_at": override.ends_at,
+            "ended_by": override.ended_by,
+        },
     )

@@ -153,7 +153,8 @@ class OverrideList(Struct, kw_only=True):
 class LimitOut(Struct, kw_only=True):
     """What a cap or quota has counted of one member in this hour and day of the site.
 
-    `limit` is its name. `member` is what is counted by itself: a feeder, a requester; all: everything.
+    `limit` is its name. `member` is what is counted by itself, a feeder, a requester, or all.
+
     `per_hour` and `per_day` are what may leave; null: no limit. `used_this_hour` and
     `used_today` have left, of the hour until `hour_ends_at` and of the day until `day_ends_at`.
     `waiting` requests wait for room: `next_at` is when the next of them may leave, `last_at` when
