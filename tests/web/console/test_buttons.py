@@ -259,7 +259,9 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
         stopped = await visitor.send("/do/stop-switching", {"reason": "<wrong> list of cuts"})
         assert stopped.path == "/console/switching"
         assert "&lt;wrong&gt; list of cuts" in stopped.text
-        assert (await rig.gateway.upkeep.switch_safety.state()).stop is not None
+        stop = (await rig.gateway.upkeep.switch_safety.state()).stop
+        assert stop is not None
+        assert stop.by == "operator"
         assert "Stopped" in (await visitor.open("")).text
         asked = await other.send("/do/resume-switching", {"reason": "the list is mended"})
         assert "admin</strong> asks to go on" in asked.text
@@ -270,4 +272,5 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
             assert "Confirm: go on" in (await second.open("")).text
             await second.send("/do/resume-switching", form)
         assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
-        assert await actors(rig, "SwitchingStopped") == ["operator"]
+        assert await actors(rig, "ResumeAsked") == ["admin"]
+        assert await actors(rig, "SwitchingResumed") == ["switcher"]

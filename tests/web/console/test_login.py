@@ -9,6 +9,7 @@ from adapter.web.console.pages import PAGES
 from tests.support import every_case
 from tests.web.both_servers import KEYS, NOON, TOKENS
 from tests.web.console.visitor import a_console, a_visitor, check_strict, tags_of
+from tests.web.test_issuer import a_site
 
 
 def _filled(path: str) -> str:
@@ -119,6 +120,24 @@ async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
             sent = {"csrf": form.csrf, "key": TOKENS["reader"], "next": elsewhere}
             shown = await visitor.send("/login", sent, follow=False)
             assert shown.headers["Location"] == "/console", elsewhere
+
+
+async def test_a_token_of_an_issuer_logs_in_until_its_end() -> None:
+    async with a_site() as (rig, issuer), a_visitor(rig, None) as visitor:
+        assert "token of your issuer" in (await visitor.open("/login")).text
+        assert (await visitor.log_in(issuer.token(aud="other"))).status == 401
+        shown = await visitor.log_in(issuer.token())
+        assert (shown.status, ">ann<" in shown.text) == (200, True)
+        await rig.clock.step(timedelta(hours=2))
+        assert (await visitor.open("/waits", follow=False)).status == 303
+
+
+async def test_the_console_can_be_taken_away() -> None:
+    settings = RestSettings(keys=KEYS, console=ConsoleSettings(enabled=False))
+    async with a_console(None, rest=settings) as (_, visitor):
+        shown = await visitor.open("/login")
+        assert shown.status == 404
+        assert shown.headers["Content-Type"].startswith("application/problem+json")
 
 
 def _posts() -> list[str]:
