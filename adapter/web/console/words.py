@@ -1,7 +1,7 @@
 """How values are written on the pages: times, spans, counts, words."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -113,7 +113,17 @@ def operation(name: str) -> str:
 
 def details(values: Mapping[str, object]) -> str:
     """What an entry of the audit says besides, in one line."""
-    return "; ".join(f"{name} {value}" for name, value in values.items())
+    return "; ".join(
+        f"{', '.join(moves_of(value))}" if name == "moves" else f"{name} {value}"
+        for name, value in values.items()
+        if value not in ("", [])
+    )
+
+
+def moves_of(moves: object) -> Sequence[str]:
+    """States that were left for others, of an entry of the audit; without ids."""
+    found = moves if isinstance(moves, list | tuple) else ()
+    return [f"{was or 'new'} → {now}".replace("_", " ") for _, was, now in found]
 
 
 def twice(value: object) -> tuple[object, object]:
