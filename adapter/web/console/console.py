@@ -44,6 +44,9 @@ from adapter.web.console.view import NOTHING, PageView, carry_out
 
 _COOKIE: Final = "openway_console"
 _LOGIN_COOKIE: Final = "openway_console_login"
+_STREAMED: Final[Mapping[str, str]] = {**HEADERS, "X-Accel-Buffering": "no"}
+"""Proxies that keep answers back until they are large are asked not to."""
+
 _SESSION: Final = web.RequestKey("session", ConsoleSession)
 log = logging.getLogger(__name__)
 
@@ -111,13 +114,16 @@ class Console:
             return session
         if request.method == "GET" and not f"{request.path}/".startswith(f"{ROOT}/live/"):
             _go(f"{ROOT}/login?{urlencode({'next': request.path_qs[len(ROOT) :]})}")
-        raise ProblemRaised(401, "unauthorized", "log in: your session is over, or there was none")
+        # no guess at a key: it does not count as one
+        raise ProblemRaised(401, "session_ended", "log in: your session is over")
 
     async def _login_page(self, request: web.Request) -> web.StreamResponse:
         query = _filters(query_of(("next",), request))
-        return self._login_form(next_=query.get("next", ""))
+        return self._login_form(request, next_=query.get("next", ""))
 
-    def _login_form(self, *, next_: str, error: str = "", status: int = 200) -> web.Response:
+    def _login_form(
+        self, request: web.Request, *, next_: str, error: str = "", status: int = 200
+    ) -> web.Response:
         token = secrets.token_urlsafe(32)
         response = html(
             "login.html",
@@ -130,7 +136,12 @@ class Console:
             status=status,
         )
         response.set_cookie(
-            _LOGIN_COOKIE, token, path=f"{ROOT}/login", httponly=True, samesite="Strict"
+            _LOGIN_COOKIE,
+            token,
+            path=f"{ROOT}/login",
+            httponly=True,
+            samesite="Strict",
+            secure=_over_tls(request),
         )
         return response
 
@@ -238,14 +249,14 @@ class Console:
             async with (
                 place_to_wait(self._api),
                 contextlib.aclosing(parts),
-                sse_response(request, headers=HEADERS) as response,
+                sse_response(request, headers=_STREAMED) as response,
             ):
                 with contextlib.suppress(ConnectionError, TimeoutError, CallerEnded):
                     async with self._api.keys.while_good(session.caller, now=asked.now):
                         async for changed in parts:
                             for name, html in changed.items():
                                 await response.send(html, event=name)
-                            if not response.is_connected():
+                            if not response.is_connected() or self._session(request) is None:
                                 break
             return response
 
@@ -390,7 +401,9 @@ class Console:
         if problem.status == 401 or (
             request.path == f"{ROOT}/login" and problem.status in (403, 429)
         ):
-            response = self._login_form(next_="", error=problem.detail, status=problem.status)
+            response = self._login_form(
+                request, next_="", error=problem.detail, status=problem.status
+            )
         else:
             session = request.get(_SESSION)
             context = {"problem": problem}

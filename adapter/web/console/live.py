@@ -37,16 +37,17 @@ class _Channel:
 class Live:
     """`rendered` counts how often a page was rendered for its viewers."""
 
-    def __init__(self, every_s: float) -> None:
+    def __init__(self, every_s: float, *, turn_s: float = 15.0) -> None:
         self._every_s = every_s
+        self._turn_s = turn_s
         self._channels: dict[str, _Channel] = {}
         self.rendered = 0
 
     async def watch(
         self, address: str, render: Callable[[], Awaitable[Parts]]
     ) -> AsyncGenerator[Parts, None]:
-        """The parts of the page at an address: all of them at first, then those that changed.
-        Goes on until it is closed."""
+        """The parts of the page at an address: all of them at first, then those that changed; none
+        where for a turn nothing did, so that who has gone is noticed. Ends with `stop`."""
         channel = self._channels.setdefault(address, _Channel(render))
         channel.viewers += 1
         if channel.loop is None:
@@ -62,7 +63,11 @@ class Live:
                 elif channel.loop.done():
                     return
                 else:
-                    await changed.wait()
+                    try:
+                        async with asyncio.timeout(self._turn_s):
+                            await changed.wait()
+                    except TimeoutError:
+                        yield {}
         finally:
             channel.viewers -= 1
             if channel.viewers == 0 and self._channels.get(address) is channel:

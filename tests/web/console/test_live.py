@@ -8,7 +8,7 @@ import aiohttp
 
 from adapter.server.settings import ConsoleSettings, RestSettings
 from adapter.web.console.live import Live
-from tests.web.both_servers import KEYS
+from tests.web.both_servers import KEYS, TOKENS
 from tests.web.console.visitor import a_console, a_visitor
 
 HOUR = RestSettings(keys=KEYS, console=ConsoleSettings(refresh_s=3_600))
@@ -82,3 +82,32 @@ async def test_a_stream_ends_with_the_key_and_with_the_server() -> None:
             stopping = asyncio.create_task(rig.rest.stop())
             await staying.content.read()
             await stopping
+
+
+async def test_who_has_gone_is_noticed_where_nothing_changes() -> None:
+    async def render() -> Mapping[str, str]:
+        return {"live_a": "1"}
+
+    live = Live(3_600, turn_s=0.001)
+    stream = live.watch("/x", render)
+    assert "live_a" in await anext(stream)
+    assert await anext(stream) == {}, "the caller may look whether anybody is there"
+    await stream.aclose()
+    assert live.rendered == 1
+
+
+async def test_a_session_that_is_over_is_no_guess_at_a_key() -> None:
+    async with a_console(None, rest=HOUR) as (rig, visitor):
+        shown = [await visitor.open("/live/waits", follow=False) for _ in range(40)]
+        assert {each.status for each in shown} == {401}
+        assert "too_many" not in str(rig.rest.counts)
+        assert (await visitor.log_in(TOKENS["reader"])).status == 200
+
+
+async def test_a_stream_is_not_kept_back_by_proxies() -> None:
+    async with (
+        a_console("reader", rest=HOUR) as (rig, visitor),
+        visitor.http.get(f"{rig.rest.url}/console/live/waits") as response,
+    ):
+        assert response.headers["X-Accel-Buffering"] == "no"
+        assert response.headers["Content-Type"] == "text/event-stream"
