@@ -132,7 +132,7 @@ _ROWS: Final = (
            does="Looks at the order again, on fresh facts.", back="/orders/{order}"),
     Button(name="cancel-order", path="/orders/{order}/cancel", label="Cancel", many=True,
            does="Asks to cancel. A step that is under way is asked back first.",
-           back="/orders/{order}", fields=(_REASON, _REFERENCE)),
+           back="/orders/{order}", fields=(_REASON,)),
     Button(name="correct-order", path="/orders/{order}/correct", label="Correct times",
            does="Changes when the order takes effect. What is left out stays.",
            back="/orders/{order}", fields=(

@@ -15,11 +15,13 @@ from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.server.bodies import continue_later
 from adapter.server.credentials import CallerEnded
+from adapter.server.settings import Role
 from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, place_to_wait, require
 from adapter.web.api.incoming import CALLER, query_of
 from adapter.web.api.problems import ProblemRaised, of_error
 from adapter.web.api.routes import ANY
 from adapter.web.console import many
+from adapter.web.console.answers import told_by
 from adapter.web.console.buttons import BUTTONS, Button
 from adapter.web.console.closed import ClosedEntries
 from adapter.web.console.forms import (
@@ -170,12 +172,23 @@ class Console:
         return _plain(response)
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
-        session = self._let_in(request)
-        check_token(await read_form(request, self._api.settings), session.csrf)
+        await self._sent(request, ANY)
         self.sessions.end(request.cookies.get(_COOKIE, ""))
         response = web.HTTPSeeOther(f"{ROOT}/login", headers=HEADERS)
         response.del_cookie(_COOKIE, path=ROOT)
         return _plain(response)
+
+    async def _sent(
+        self, request: web.Request, roles: tuple[Role, ...]
+    ) -> tuple[ConsoleSession, Form]:
+        """The form, once it is known that it is of this session and may be sent; the key may have
+        ended while it came."""
+        require(self._let_in(request).caller, *roles)
+        form = await read_form(request, self._api.settings)
+        session = self._let_in(request)
+        require(session.caller, *roles)
+        check_token(form, session.csrf)
+        return session, form
 
     # ------------------------------------------------------------ pages
 
@@ -296,10 +309,7 @@ class Console:
 
     def _doing(self, button: Button) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def do(request: web.Request) -> web.StreamResponse:
-            session = self._let_in(request)
-            require(session.caller, *button.route.roles)
-            form = await read_form(request, self._api.settings)
-            check_token(form, session.csrf)
+            session, form = await self._sent(request, button.route.roles)
             ids = _ids(button, form)
             try:
                 answered = await self._carry_out(button, session, ids, form)
@@ -314,7 +324,7 @@ class Console:
                     error=problem.problem.detail,
                     status=problem.problem.status,
                 )
-            session.notice = f"{button.label}: done."
+            session.notice = f"{button.label}: accepted. {told_by(answered.body)}".strip()
             made = answered.headers.get("Location", "").removeprefix(PREFIX)
             _go(ROOT + (made or _filled(button.back, ids)))
 
@@ -367,10 +377,7 @@ class Console:
 
     def _doing_many(self, button: Button) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def do(request: web.Request) -> web.StreamResponse:
-            session = self._let_in(request)
-            require(session.caller, *button.route.roles)
-            form = await read_form(request, self._api.settings)
-            check_token(form, session.csrf)
+            session, form = await self._sent(request, button.route.roles)
             given = _filters(form)
             view = self._view()
             found = await many.selected(view, button, given)
@@ -379,7 +386,7 @@ class Console:
             except ProblemRaised as raised:
                 detail = raised.problem.detail
                 return await self._many(button, session, given, error=detail, status=422)
-            if form.get("count") != str(len(found.items)):
+            if form.get("seen") != found.digest:
                 text = f"{len(found.items)} match by now: look again, then send"
                 return await self._many(button, session, given, error=text, status=409)
 

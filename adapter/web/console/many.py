@@ -3,6 +3,7 @@
 Each is the same call as for one alone, with its own rules and its own entry in the audit.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,12 @@ class Matching:
 
     items: Sequence[tuple[Mapping[str, str], str]]
     more: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The same for the same ids."""
+        ids = "\n".join(" ".join(ids.values()) for ids, _ in self.items)
+        return hashlib.sha256(ids.encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -112,7 +112,7 @@ async def test_a_stuck_disconnect_is_settled_by_the_keyboard_alone() -> None:
             await keyboard.press("Tab")
             await keyboard.type(TOKENS["approver"])
             await keyboard.press("Enter")
-            await expect(tab.page.locator(".notice")).to_have_text("Close as not done: done.")
+            await expect(tab.page.locator(".notice")).to_have_text("Close as not done: accepted.")
             await expect(tab.page).to_have_url(f"{tab.url}/console/commands/{command}")
         resolution = (await rig.gateway.commands.get(command)).activity.resolution
         assert resolution is not None

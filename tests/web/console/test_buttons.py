@@ -1,5 +1,6 @@
 """The table of buttons: each is the same call as REST, by the same rules, under the same name."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -12,10 +13,10 @@ from adapter.engine.upkeep import todo_kinds
 from adapter.engine.upkeep.todo import Way
 from adapter.model.ids import CommandId, DeviceId, EndpointId
 from adapter.model.values import replace
-from adapter.server.settings import Role
 from adapter.web.api.commands import SECOND_KEY
 from adapter.web.console.buttons import BUTTONS, Button, FieldKind, button_of
 from adapter.web.console.forms import Form, body_of, headers_of
+from adapter.web.console.many import WHICH
 from adapter.web.console.pages import PAGES
 from tests.builders import a_command, a_request, a_submission
 from tests.support import every_case, for_every
@@ -124,6 +125,12 @@ async def waiting(rig: Rig, state: State, count: int, **changes: Any) -> list[Co
     return made
 
 
+def seen_in(page: str) -> str:
+    """What says which were counted."""
+    (found,) = re.findall(r'name="seen" value="(\w+)"', page)
+    return str(found)
+
+
 async def actors(rig: Rig, action: str) -> list[str]:
     found = await rig.gateway.upkeep.audit()
     return [entry.note.actor for entry in found if entry.note.action == action]
@@ -135,9 +142,9 @@ async def test_who_is_at_an_entry_is_seen_by_others() -> None:
         (entry,) = await rig.gateway.upkeep.todo.list()
         shown = await visitor.send("/do/claim", {"entry": entry.id})
         assert shown.path == f"/console/waits/{entry.id}"
-        assert "I am at it: done." in shown.text
+        assert "I am at it: accepted." in shown.text
         assert "switcher</strong> since" in shown.text
-        assert "I am at it: done." not in (await visitor.open(f"/waits/{entry.id}")).text
+        assert "I am at it: accepted." not in (await visitor.open(f"/waits/{entry.id}")).text
         assert "switcher is at it" in (await other.open("/waits")).text
         assert await actors(rig, "TodoClaimed") == ["switcher"]
 
@@ -201,12 +208,13 @@ async def test_all_with_one_cause_are_counted_before_anything_is_done() -> None:
         dry = await visitor.open(f"/many/discard-command?entry={entry.id}")
         assert "<strong>40 match.</strong> Nothing is done yet." in " ".join(dry.text.split())
         await rig.gateway.commands.discard(commands[0], by="ann", reason="mine")
-        form = {"entry": entry.id, "reason": "storm", "count": "40"}
+        form = {"entry": entry.id, "reason": "storm", "seen": seen_in(dry.text)}
         changed = await visitor.send("/many/discard-command", form)
         assert changed.status == 409
         assert "39 match by now" in changed.text
         assert (await rig.gateway.upkeep.todo.get(entry.id)).todos
-        done = await visitor.send("/many/discard-command", {**form, "count": "39"})
+        form["seen"] = seen_in(changed.text)
+        done = await visitor.send("/many/discard-command", form)
         assert "<strong>39 done</strong>" in done.text
         assert await rig.gateway.upkeep.todo.list() == []
         closed = await visitor.open("/waits")
@@ -223,7 +231,8 @@ async def test_all_that_match_a_filter_are_acted_on_and_each_refusal_is_told() -
         dry = await visitor.open("/many/discard-command?requester=cis&list=commands")
         assert "<strong>2 match.</strong>" in dry.text
         await rig.gateway.commands.discard(waits[1], by="ann", reason="mine")
-        form = {"requester": "cis", "list": "commands", "reason": "x", "count": "2"}
+        seen = seen_in(dry.text)
+        form = {"requester": "cis", "list": "commands", "reason": "x", "seen": seen}
         done = await visitor.send("/many/discard-command", form)
         assert "<strong>1 done</strong>" in done.text
         assert "1 refused" in done.text
@@ -238,7 +247,7 @@ async def test_many_at_once_end_with_the_key_that_asked() -> None:
         await waiting(rig, State.COMMUNICATION_ERROR, 2)
         (entry,) = await rig.gateway.upkeep.todo.list()
         rig.rest.api.keys.use([key for key in KEYS if key.name != "switcher"])
-        form = {"entry": entry.id, "reason": "storm", "count": "2"}
+        form = {"entry": entry.id, "reason": "storm", "seen": "x"}
         assert (await visitor.send("/many/discard-command", form)).status == 401
         assert len((await rig.gateway.upkeep.todo.get(entry.id)).todos) == 2
 
@@ -246,10 +255,10 @@ async def test_many_at_once_end_with_the_key_that_asked() -> None:
 @for_every("button", MANY, ids=[button.name for button in MANY])
 def test_a_button_for_many_needs_no_words_that_are_of_one_alone(button: Button) -> None:
     assert all(
-        field.kind is FieldKind.SECOND_KEY or field.name in ("reason", "note", "reference")
+        field.kind is FieldKind.SECOND_KEY or field.name in ("reason", "note")
         for field in button.fields
     )
-    assert {*button.route.roles} <= {*Role}
+    assert not {field.name for field in button.fields} & {*WHICH}
 
 
 async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
@@ -274,3 +283,13 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
         assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
         assert await actors(rig, "ResumeAsked") == ["admin"]
         assert await actors(rig, "SwitchingResumed") == ["switcher"]
+
+
+async def test_what_a_call_answers_is_told_on_the_next_page() -> None:
+    async with a_console("switcher") as (rig, visitor):
+        form = {"service_point": "SP-M1", "reference": "paid 1"}
+        shown = await visitor.send("/do/payment", form)
+        assert shown.path == "/console/orders"
+        told = await rig.ask("POST", "/orders/payment", form)
+        assert told["text"]
+        assert html.escape(f"Record a payment: accepted. {told['text']}") in shown.text
