@@ -24,7 +24,12 @@ LIMITS: Final = columns(
     "limit member used_this_hour per_hour used_today per_day used_up_at waiting next_at last_at",
 )
 WAITING: Final = columns("request", "command limit member since until")
-OVERRIDES: Final = columns("override", "id limit by begins_at ends_at ended_at ended_by reason")
+OVERRIDES: Final = columns(
+    "override",
+    "id",
+    ("limit", lambda row: row.get("limit") or "all"),
+    "by begins_at ends_at ended_at ended_by reason",
+)
 _REASON = click.option("--reason", required=True, help="Why; stands in the audit.")
 
 
@@ -115,7 +120,7 @@ def override_limit(
         raise click.UsageError("give --until or --for")
     body: dict[str, object] = {"limit": "" if name == "all" else name, "reason": reason}
     body |= {"for_s": span} if until is None else {"ends_at": until.isoformat()}
-    _print_fields(session.client.post("/switching/overrides", body), as_json)
+    _print_override(session.client.post("/switching/overrides", body), as_json)
 
 
 @switching.command(name="end-override")
@@ -126,7 +131,7 @@ def override_limit(
 def end_override(session: Session, override: str, reason: str, as_json: bool) -> None:
     """End OVERRIDE before its time."""
     answer = session.client.post(f"/switching/overrides/{override}/end", {"reason": reason})
-    _print_fields(answer, as_json)
+    _print_override(answer, as_json)
 
 
 def _print_state(answer: Json, as_json: bool) -> None:
@@ -148,8 +153,9 @@ def _print_state(answer: Json, as_json: bool) -> None:
     print_fields(shown)
 
 
-def _print_fields(answer: Json, as_json: bool) -> None:
+def _print_override(answer: Json, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        print_fields(fields(answer))
+        found = fields(answer)
+        print_fields({**found, "limit": found.get("limit") or "all"})

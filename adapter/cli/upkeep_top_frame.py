@@ -16,9 +16,11 @@ from adapter.server.scrape import Scrape
 
 _SUCCESS: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
 _FINAL: Final = tuple(each.value for each in State if each.final)
-_FIXED_LINES: Final = 15
+_FIXED_LINES: Final = 16
 """Lines of a frame that are not one of several operations or kinds."""
 _WIDE: Final = 100
+_MUCH: Final = 0.8
+"""A limit is named when so much of it is used."""
 _SPAN_S: Final = 60.0
 """Rates are of so long, where there are scrapes of it; at first of all since the start."""
 _YESTERDAY_EVERY_S: Final = 300.0
@@ -144,6 +146,7 @@ class Frame:
         now = self.now
         states = {k: n for k, n in now.by("commands", "state").items() if k not in _FINAL}
         yield f"queue   {_counts(states)}"
+        yield f"switch  {self._switching()}"
         yield f"orders  {_counts(now.by('orders', 'state'))}"
         yield f"in      {self._messages()}"
         yield f"out     {self._deliveries()}"
@@ -164,6 +167,20 @@ class Frame:
             f"{_bytes(now.sum('process_resident_memory_bytes'))}, "
             f"event loop {_time(now.sum('loop_lag_longest_seconds'))} late at the most"
         )
+
+    def _switching(self) -> str:
+        """Connects and disconnects by where they are; limits that are used to a good part."""
+        places = self.now.by("switch_orders_open", "place")
+        waiting = self.now.by("limit_waiting", "limit")
+        used = self.now.by("limit_used_ratio", "limit", span="hour")
+        for each, share in self.now.by("limit_used_ratio", "limit", span="day").items():
+            used[each] = max(used.get(each, 0.0), share)
+        limits = [
+            f"{each} {used[each]:.0%} used" + (f", {waiting[each]:g} wait" if waiting[each] else "")
+            for each in sorted(waiting, key=lambda each: -used.get(each, 0.0))
+            if waiting[each] or used.get(each, 0.0) >= _MUCH
+        ]
+        return "; ".join([_counts(places), *limits])
 
     def _messages(self) -> str:
         rates = self._rates("arrival_to_seen_seconds_count", "operation")

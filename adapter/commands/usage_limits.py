@@ -17,7 +17,14 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from adapter.commands.activity import Command
-from adapter.commands.flows import CLOSING_KINDS, OPENING_KINDS, CommandKind, Operation
+from adapter.commands.flows import (
+    CLOSING_KINDS,
+    FLOWS,
+    OPENING_KINDS,
+    WINDOW_OPERATIONS,
+    CommandKind,
+    Operation,
+)
 from adapter.errors import SettingsError
 from adapter.model.bounds import CountOrZero, PositiveSeconds, check_bounds
 from adapter.model.device import DeviceView
@@ -110,13 +117,11 @@ class SwitchSpread:
             raise SettingsError(f"kinds: {min(strange)} moves no switch")
 
 
-REQUESTS: Final = frozenset(
-    each
-    for each in Operation
-    if not each.endswith("Result")
-    and each not in (Operation.REQUEST_STATUS, Operation.CANCEL_REQUEST)
-)
+REQUESTS: Final = WINDOW_OPERATIONS | {flow.request.operation for flow in FLOWS.values()}
 """Operations that begin something; the others ask what became of it."""
+
+
+_CONNECTS: Final = frozenset(FLOWS[kind].request.operation for kind in CLOSING_KINDS)
 
 
 def _check(name: str, per_hour: int | None, per_day: int | None) -> None:
@@ -251,10 +256,17 @@ class UsageLimits:
         )
         return (*of_caps, *of_quotas)
 
+    def unused(self, uses: Uses, *, refused: bool) -> Uses:
+        """What is given back of a request that did not leave, or that the head end refused: that
+        moved no switch, but it was a call."""
+        names = {cap.name for cap in self.caps}
+        back = tuple(use for use in uses.of if not refused or use.limit in names)
+        return Uses(command=uses.command, communication=uses.communication, of=back)
+
 
 def _counts(quota: CallQuota, operation: Operation) -> bool:
     if not quota.operations:
-        return operation is not Operation.RECONNECT_METER
+        return operation not in _CONNECTS
     return operation in quota.operations
 
 

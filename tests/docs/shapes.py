@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 PLACEHOLDERS: Final = (
-    "COMMAND", "ORDER", "SCHEDULE", "REQUEST", "TOKEN", "SECOND_TOKEN", "LINE", "SECOND_LINE",
+    "COMMAND", "ORDER", "SCHEDULE", "REQUEST", "OVERRIDE",
+    "TOKEN", "SECOND_TOKEN", "LINE", "SECOND_LINE",
 )  # fmt: skip
 ANY: Final = "..."
 _SHAPES: Final = (

@@ -13,7 +13,7 @@ from adapter.commands.flows import Operation
 from adapter.engine.commands.ports import Filter, InboxState
 from adapter.engine.upkeep.set_aside import FailedState
 from adapter.model.ids import CommandId
-from adapter.store.commands import claiming, queries, reading
+from adapter.store.commands import claiming, queries, reading, switch_safety, usage_limits
 from adapter.store.files import connect_writer
 from adapter.store.migrate import migrate, scripts
 from adapter.store.rows import moment
@@ -57,7 +57,7 @@ _WHOLE = {
 }
 # Walks along an index and stops at the limit; there is nothing to search by.
 _WALKS = {
-    "AUDIT_HEAD", "SENDING", "TALLY", "UNKNOWN_COST", "OLDEST_PARKED_BARE",
+    "AUDIT_HEAD", "ANY_HOLD", "SENDING", "TALLY", "UNKNOWN_COST", "OLDEST_PARKED_BARE",
     "OLDEST_PARKED_ADDRESSED", "COUNT_PARKED_BARE", "COUNT_PARKED_ADDRESSED",
 }  # fmt: skip
 _HOT = {
@@ -203,3 +203,23 @@ def test_claiming_reads_no_more_than_it_takes(grown: apsw.Connection) -> None:
         claiming.claim(Transaction(grown), Work.STATUS, 5, moment(10**9), moment(10**9), skip)
 
     assert _steps(grown, claim) < 40
+
+
+_OF_LIMITS = {
+    "AHEAD": "limit_wait_turn", "USED": "sqlite_autoindex_limit_use_1",
+    "IN_FORCE": "limit_override_open", "COUNTS": "communication_of_command",
+    "QUEUED": "communication_claim", "CONNECTS": "communication_claim",
+}  # fmt: skip
+
+
+def test_limits_are_looked_up_and_what_waits_leads_to_its_communication(
+    grown: apsw.Connection,
+) -> None:
+    for name, index in _OF_LIMITS.items():
+        text = vars(usage_limits).get(name) or vars(switch_safety)[name]
+        plan = " ".join(_plan(grown, text))
+        assert index in plan or "PRIMARY KEY (name=? AND member=?" in plan, (name, plan)
+    for name in ("TOTALS", "WAITING", "LOOK_AGAIN"):
+        plan = " ".join(_plan(grown, vars(switch_safety)[name]))
+        assert "communication_claim" not in plan, (name, plan)
+        assert "communication_1 (id=?)" in plan, (name, plan)

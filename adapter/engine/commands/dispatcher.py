@@ -361,7 +361,9 @@ class Dispatcher:
 
     async def _note_sent(self, leased: Leased, event: Event, uses: Uses | None) -> None:
         """What cannot be noted of a send leaves it unclear, which is never answered by another."""
-        unused = uses if isinstance(event, SendFailed | SendRefused) else None
+        unused = None
+        if uses is not None and isinstance(event, SendFailed | SendRefused):
+            unused = self._limits.unused(uses, refused=isinstance(event, SendRefused))
         try:
             await self._apply(leased, event, unused)
         except StoreFailed:

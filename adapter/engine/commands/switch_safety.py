@@ -50,7 +50,7 @@ class ResumeRequest(Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime
 
 
-class Override(Struct, frozen=True, kw_only=True, gc=False):
+class LimitOverride(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody lets more pass than `limit` allows; empty: than any limit allows. It ends by itself
     at `ends_at`; `ended_at` is when it did, or was ended before that by `ended_by`."""
 
@@ -125,7 +125,7 @@ class LimitState:
     day_ends_at: datetime
     used_up_at: datetime | None
     waiting: WaitTotal | None
-    override: Override | None
+    override: LimitOverride | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +178,11 @@ class SwitchSafetyStore(Protocol):
         self, *, limit_name: str | None, after: str, limit: int
     ) -> Sequence[Waiting]: ...
 
-    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[Override]:
+    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[LimitOverride]:
         """The newest first."""
 
     async def put_override(
-        self, override: Override, *, wake: bool, audit: AuditNote, told: Told
+        self, override: LimitOverride, *, wake: bool, audit: AuditNote, told: Told
     ) -> bool:
         """With `wake` what waits is looked at again. False, and nothing was done, where it has
         ended already."""
@@ -222,6 +222,8 @@ class SwitchSafety:
     poke: Callable[..., None] = lambda *loops: None
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tidied_s: float = float("-inf")
+    _may_end: bool = True
+    """Whether an override is in force, or a request to go on is there, as far as is known."""
 
     def __post_init__(self) -> None:
         self.holds.confirmers[HoldReason.STOPPED] = self._two_are_needed
@@ -289,6 +291,7 @@ class SwitchSafety:
         expires = at + timedelta(seconds=self.policy.resume_s)
         made = ResumeRequest(id=self.next_id(), by=by, why=why, at=at, expires_at=expires)
         detail = {"reason": why, "request": made.id, "expires_at": expires.isoformat()}
+        self._may_end = True
         await self.store.put_resume_request(
             made,
             audit=_note(by, "ResumeAsked", detail),
@@ -361,11 +364,11 @@ class SwitchSafety:
         """What waits for room, by communication, behind that of `after`."""
         return await self.store.waiting(limit_name=limit_name, after=after, limit=limit)
 
-    async def overrides(self, *, limit: int = 50) -> Sequence[Override]:
+    async def overrides(self, *, limit: int = 50) -> Sequence[LimitOverride]:
         """Also those that are over; the newest first."""
         return await self.store.overrides(open_only=False, limit=limit)
 
-    async def override(self, limit: str, *, by: str, why: str, ends_at: datetime) -> Override:
+    async def override(self, limit: str, *, by: str, why: str, ends_at: datetime) -> LimitOverride:
         """Let more pass than a limit allows, until `ends_at`; "" is every limit. It is counted all
         the same."""
         _check(why)
@@ -379,9 +382,10 @@ class SwitchSafety:
             in_force = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
             if len(in_force) >= _MOST_OVERRIDES:
                 raise Conflict(f"{_MOST_OVERRIDES} overrides are in force: end some of them")
-            made = Override(
+            made = LimitOverride(
                 id=self.next_id(), limit=limit, by=by, why=why, begins_at=now, ends_at=ends_at
             )
+            self._may_end = True
             detail = {"reason": why, "limit": limit or "every", "ends_at": ends_at.isoformat()}
             await self.store.put_override(
                 made,
@@ -392,7 +396,7 @@ class SwitchSafety:
         self.poke("claim")
         return made
 
-    async def end_override(self, override: str, *, by: str, why: str) -> Override:
+    async def end_override(self, override: str, *, by: str, why: str) -> LimitOverride:
         """Before its time. Raises NotFound, Conflict."""
         _check(why)
         all_open = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
@@ -404,8 +408,10 @@ class SwitchSafety:
             raise Conflict("it has ended already")
         return ended
 
-    async def _end(self, found: Override, at: datetime, by: str, why: str) -> Override | None:
-        ended = Override(
+    async def _end(
+        self, found: LimitOverride, at: datetime, by: str, why: str
+    ) -> LimitOverride | None:
+        ended = LimitOverride(
             id=found.id,
             limit=found.limit,
             by=found.by,
@@ -428,20 +434,19 @@ class SwitchSafety:
 
     async def once(self) -> int:
         """End what has come to its end."""
-        if self.holds.doubts_clock:
-            return 0
         now = self.clock.now()
-        for each in await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES):
-            if each.ends_at <= now:
-                await self._end(each, each.ends_at, "gateway", "its time is over")
-        request = await self.store.resume_request()
-        if request is not None and request.expires_at <= now:
+        if self._may_end and not self.holds.doubts_clock:
             async with self._one:
-                again = await self.store.resume_request()
-                if again is not None and again.expires_at <= now:
-                    detail = {"request": again.id, "asked_by": again.by}
+                overrides = await self.store.overrides(open_only=True, limit=_MOST_OVERRIDES)
+                over = [each for each in overrides if each.ends_at <= now]
+                for each in over:
+                    await self._end(each, each.ends_at, "gateway", "its time is over")
+                request = await self.store.resume_request()
+                if request is not None and request.expires_at <= now:
+                    detail = {"request": request.id, "asked_by": request.by}
                     audit = _note("gateway", "ResumeExpired", detail)
                     await self.store.put_resume_request(None, audit=audit, told=())
+                self._may_end = request is not None or len(over) < len(overrides)
         if self.clock.elapsed_s() - self._tidied_s >= _TIDY_EVERY_S:
             self._tidied_s = self.clock.elapsed_s()
             await self.store.tidy(
@@ -456,11 +461,11 @@ def _state_of(
     used: Mapping[datetime, int],
     times: tuple[datetime, datetime, datetime, datetime, datetime],
     waiting: WaitTotal | None,
-    override: Override | None,
+    override: LimitOverride | None,
 ) -> LimitState:
     hour, hour_ends, day, day_ends, now = times
     today = sum(count for at, count in used.items() if day <= at < day_ends)
-    this_hour = used.get(hour, 0)
+    this_hour = sum(count for at, count in used.items() if hour <= at < hour_ends)
     # Of the hour before, as much as is needed to make a whole one of this.
     part = max(0.0, 1.0 - (now - hour) / _HOUR)
     before = sum(count for at, count in used.items() if hour - _HOUR <= at < hour)
@@ -504,7 +509,7 @@ def _told_of_request(request: ResumeRequest) -> Publication:
     )
 
 
-def _told_of_override(override: Override) -> Publication:
+def _told_of_override(override: LimitOverride) -> Publication:
     over = override.ended_at is not None
     end = "ended" if over else "began"
     return Publication(

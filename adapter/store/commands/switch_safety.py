@@ -13,7 +13,7 @@ from adapter.engine.commands.ports import AuditNote
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.commands.switch_safety import (
     HeldReconnect,
-    Override,
+    LimitOverride,
     ResumeRequest,
     SwitchCounts,
     Told,
@@ -60,9 +60,10 @@ _PUT_REQUEST: Final = "INSERT OR REPLACE INTO resume_request (one, body) VALUES 
 _DROP_REQUEST: Final = "DELETE FROM resume_request"
 _LATER: Final = "UPDATE communication SET due = ? WHERE id = ? AND work = 'send'"
 USED: Final = "SELECT name, member, hour, used FROM limit_use WHERE hour >= ?"
-# What has left or ended meanwhile waits no more.
+# What has left or ended meanwhile waits no more. CROSS JOIN, and the plus below: from what waits to
+# its communication, never through all that is to be sent.
 _WAITING: Final = """
-FROM limit_wait JOIN communication ON communication.id = limit_wait.communication
+FROM limit_wait CROSS JOIN communication ON communication.id = limit_wait.communication
 WHERE communication.work = 'send' AND communication.due IS NOT NULL"""
 TOTALS: Final = f"""
 SELECT limit_wait.name, member, count(*), min(since), min(until), max(until) {_WAITING}
@@ -71,8 +72,9 @@ WAITING: Final = f"""
 SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
 {_WAITING} AND limit_wait.communication > :after AND (:name IS NULL OR limit_wait.name = :name)
 ORDER BY limit_wait.communication LIMIT :limit"""
+ANY_WAITING: Final = "SELECT 1 FROM limit_wait LIMIT 1"
 LOOK_AGAIN: Final = """
-UPDATE communication SET due = :now WHERE work = 'send' AND due > :now
+UPDATE communication SET due = :now WHERE +work = 'send' AND due > :now
     AND id IN (SELECT communication FROM limit_wait)"""
 _TURNED: Final = "UPDATE limit_wait SET until = :now WHERE until > :now"
 GONE: Final = """
@@ -90,7 +92,7 @@ ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, body = excluded.body
 WHERE limit_override.ended IS NULL"""
 
 _request: Final = msgspec.json.Decoder(ResumeRequest).decode
-_override: Final = msgspec.json.Decoder(Override).decode
+_override: Final = msgspec.json.Decoder(LimitOverride).decode
 
 
 class SqliteSwitchSafety:
@@ -219,16 +221,16 @@ class SqliteSwitchSafety:
 
         return await self._store.query(look)
 
-    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[Override]:
+    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[LimitOverride]:
         query = OPEN_OVERRIDES if open_only else OVERRIDES
 
-        def look(db: apsw.Connection) -> list[Override]:
+        def look(db: apsw.Connection) -> list[LimitOverride]:
             return [_override(body) for (body,) in db.execute(query, (limit,))]
 
         return await self._store.read(look)
 
     async def put_override(
-        self, override: Override, *, wake: bool, audit: AuditNote, told: Told
+        self, override: LimitOverride, *, wake: bool, audit: AuditNote, told: Told
     ) -> bool:
         at = self._store.now()
         ended = None if override.ended_at is None else micros(override.ended_at)
@@ -248,6 +250,8 @@ class SqliteSwitchSafety:
         return await self._store.write(work)
 
     async def look_again(self, now: datetime) -> int:
+        if not await self._store.read(lambda db: bool(db.execute(ANY_WAITING).get)):
+            return 0
         return await self._store.write(lambda tx: _look_again(tx.connection, now))
 
     async def tidy(self, *, uses_before: datetime, overrides_before: datetime) -> None:

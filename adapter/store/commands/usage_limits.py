@@ -1,12 +1,13 @@
 """Caps and quotas in the writer's transaction: whether all that a request uses has room, and the
 count of it. What has none is put off in the same transaction, until its turn comes."""
 
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import apsw
 
 from adapter.commands.effects import Severity
-from adapter.commands.usage_limits import Use, Uses, day_of
+from adapter.commands.usage_limits import Use, Uses, day_of, next_hour
 from adapter.engine.commands.ports import Publication
 from adapter.model.ids import EventId
 from adapter.store.rows import micros
@@ -14,8 +15,7 @@ from adapter.store.transaction import Transaction
 
 MOST_AHEAD: Final = 1_000_000
 
-USED_IN_HOUR: Final = "SELECT used FROM limit_use WHERE name = ? AND member = ? AND hour = ?"
-USED_IN_DAY: Final = """
+USED: Final = """
 SELECT coalesce(sum(used), 0) FROM limit_use
 WHERE name = ? AND member = ? AND hour >= ? AND hour < ?"""
 IN_FORCE: Final = """
@@ -55,14 +55,18 @@ def _no_room(db: apsw.Connection, use: Use) -> bool | None:
     """Whether it is the day that has none; None: there is room, or somebody lets it pass."""
     found: bool | None = None
     if use.per_hour is not None:
-        used = db.execute(USED_IN_HOUR, (use.limit, use.member, micros(use.hour))).get or 0
+        used = _used(db, use, use.hour, next_hour(use.at, use.zone))
         found = False if used >= use.per_hour else None
     if use.per_day is not None:
-        begin, end = micros(use.day), micros(day_of(use.at, use.zone, later=1))
-        used = db.execute(USED_IN_DAY, (use.limit, use.member, begin, end)).get
+        used = _used(db, use, use.day, day_of(use.at, use.zone, later=1))
         found = True if used >= use.per_day else found
     if found is not None and db.execute(IN_FORCE, {"at": micros(use.at), "name": use.limit}).get:
         return None
+    return found
+
+
+def _used(db: apsw.Connection, use: Use, begin: datetime, end: datetime) -> int:
+    found: int = db.execute(USED, (use.limit, use.member, micros(begin), micros(end))).get
     return found
 
 

@@ -32,6 +32,12 @@ UPDATE communication SET due = wake WHERE work IN ('send', 'status', 'result', '
     AND due > :leased AND wake IS NOT NULL AND wake < due""",
     # What was sent by a wrong clock counts as sent now: the budget is not used up for ever.
     "UPDATE debit SET at = :now WHERE at > :now",
+    """
+INSERT INTO limit_use (name, member, hour, used)
+SELECT name, member, :now, sum(used) FROM limit_use WHERE hour > :now GROUP BY name, member
+ON CONFLICT (name, member, hour) DO UPDATE SET used = used + excluded.used""",
+    "DELETE FROM limit_use WHERE hour > :now",
+    "UPDATE limit_wait SET until = :now WHERE until > :now",
     "UPDATE inbox SET wake = :now WHERE state = 'parked' AND wake > :parked",
     "UPDATE order_reply SET due = :now WHERE due > :tried",
     "UPDATE field_message SET due = :now WHERE due > :tried",

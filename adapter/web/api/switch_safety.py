@@ -7,8 +7,8 @@ from msgspec import Meta, Struct
 
 from adapter.commands.timing import in_utc
 from adapter.engine.commands.switch_safety import (
+    LimitOverride,
     LimitState,
-    Override,
     ResumeRequest,
     SwitchCounts,
     SwitchingState,
@@ -140,7 +140,7 @@ class OverrideOut(Struct, kw_only=True):
     ended_by: str
 
     @classmethod
-    def of(cls, override: Override) -> "OverrideOut":
+    def of(cls, override: LimitOverride) -> "OverrideOut":
         return answer_from(cls, override, reason=override.why)
 
 

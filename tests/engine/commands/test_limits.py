@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.activity import State
-from adapter.commands.flows import CLOSING_KINDS, Operation
+from adapter.commands.flows import CLOSING_KINDS, Operation, Priority
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import CallQuota, CountedBy, SwitchCap, SwitchSpread
 from adapter.engine.commands.ports import Import
 from adapter.engine.commands.switch_safety import LimitState
+from adapter.engine.orders.requests import OrderRequest
 from adapter.errors import Conflict, InvalidRequest, NotFound
 from adapter.model.todo import TodoSubject
 from adapter.model.values import replace
+from adapter.orders.order import OrderKind
 from adapter.simulator.faults import Effect
 from tests.clock.lives import CONNECT, CUT, DAY, HOUR, MINUTE, NOON, PING, Life, a_head_end, life
 from tests.engine.commands.quick_site import script
@@ -151,12 +153,14 @@ async def test_what_the_head_end_refused_or_never_got_is_given_back(tmp_path: Pa
     refused = script(
         Effect.FAULT, "DisconnectMeter", first=2, fault="TooManyConcurrentRequestsFault"
     )
+    quotas = (CallQuota(name="calls", per_day=9),)
     async with (
         a_head_end(scripts=(refused,)) as head_end,
-        life(tmp_path, head_end, NOON, switch=capped(HOURLY)) as now,
+        life(tmp_path, head_end, NOON, switch=capped(HOURLY), quotas=quotas) as now,
     ):
         await submit(now, range(2))
         assert (left(now), (await limit(now)).used_this_hour) == (2, 0)
+        assert (await limit(now, "calls")).used_today == 2  # refused, and called all the same
         for _ in range(10):
             await now.later(MINUTE)
         assert (left(now), (await limit(now)).used_this_hour) == (4, 2)
@@ -334,3 +338,56 @@ async def test_many_that_are_approved_at_once_late_are_spread_from_then(tmp_path
         assert left(now) == 0
         await now.later(HOUR)
         assert left(now) == 20
+
+
+async def test_what_a_wrong_clock_has_counted_counts_in_the_hour_that_it_really_was(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_head_end(meters=12) as head_end,
+        life(tmp_path, head_end, NOON, switch=capped(HOURLY)) as now,
+    ):
+        await submit(now, range(2))
+        await now.clock.step(3 * HOUR)
+        await now.work()  # nothing leaves by a clock that is doubted
+        await now.confirm()
+        await submit(now, range(2, 7))
+        assert left(now) == 7  # of the hour that the clock shows
+        await now.clock.step(-3 * HOUR)
+        await now.work()
+        await now.confirm()
+        assert (await limit(now)).used_this_hour == 7
+        await submit(now, range(7, 12))
+        assert left(now) == 7
+        await turn_to(now, NOON + HOUR)
+        assert left(now) == 12
+
+
+async def test_what_orders_of_a_kind_ask_for_is_spread_and_what_is_urgent_is_not(
+    tmp_path: Path,
+) -> None:
+    policy = SwitchPolicy(spread=(SwitchSpread(orders=("cut",), over_s=3_600.0),))
+    async with (
+        a_head_end(meters=20) as head_end,
+        life(tmp_path, head_end, NOON, switch=policy) as now,
+    ):
+        for number in range(10):
+            view = (await now.gateway.registry.devices())[number]
+            assert view.service_point is not None
+            request = OrderRequest(
+                kind=OrderKind.CUT,
+                service_point=view.service_point.id,
+                external_reference=f"cut {number}",
+            )
+            await now.orders.submit(request)
+        await now.work()
+        assert now.simulator.journal.count(Operation.DISCONNECT_METER) == 0
+        listed = await now.gateway.commands.list()
+        slots = {each.activity.effective_at for each in listed.rows}
+        assert len(slots) == 10
+        assert all(NOON <= at < NOON + HOUR for at in slots)
+        await now.ask(15)  # of no order
+        await now.ask(16, priority=Priority.URGENT)
+        assert left(now, range(15, 17)) == 2
+        await now.later(HOUR)
+        assert now.simulator.journal.count(Operation.DISCONNECT_METER) == 12
