@@ -27,6 +27,7 @@ from adapter.engine.orders.facts import MasterData, StoredMeasurements
 from adapter.engine.orders.orders import Orders
 from adapter.engine.orders.ports import FinalMeasurements, OrderRules, Requester
 from adapter.engine.orders.sink import OrderSink
+from adapter.engine.readings.completeness import Completeness
 from adapter.engine.readings.entered import EnteredReadings
 from adapter.engine.readings.readings import Readings
 from adapter.engine.registry.registry import Registry
@@ -67,6 +68,7 @@ from adapter.store.commands.holds import SqliteHolds
 from adapter.store.feed import SqliteFeed
 from adapter.store.feed_deliveries import SqliteDeliveries
 from adapter.store.orders.orders import SqliteOrders
+from adapter.store.readings.completeness import SqliteCompleteness
 from adapter.store.readings.reports import SqliteReports
 from adapter.store.registry.service_points import SqliteServicePoints
 from adapter.store.schedules import SqliteSchedules
@@ -157,7 +159,7 @@ def connect(
     client = HeadEndClient(
         head_end, ContractWire(codec, zone=zone), observe=observed, clock=clock.now
     )
-    payloads = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
+    payloads = taking(store, clock, intake or IntakeSettings(), zone=zone)
     gateway = assemble(
         store=store,
         head_end=client,
@@ -276,6 +278,14 @@ def assemble(
         paused=lambda: holds.doubts_clock,
         signals=signals,
     )
+    completeness = Completeness(
+        SqliteCompleteness(database, payloads.zone, settings.dispatch.head_end),
+        store,
+        commands,
+        schedules,
+        clock,
+        payloads.zone,
+    )
     feed = Feed(
         SqliteFeed(database),
         EventDeliveries(
@@ -322,6 +332,7 @@ def assemble(
         subscriptions=kept_subscriptions,
         registry=registry,
         upkeep=keeping,
+        completeness=completeness,
     )
     return Gateway(
         commands=commands,
@@ -330,6 +341,7 @@ def assemble(
             reports=SqliteReports(database),
             entered=EnteredReadings(order_store, store, clock, running_orders.measured),
             error_records=payloads.desk,
+            completeness=completeness,
         ),
         events=payloads.events,
         feed=feed,
