@@ -72,7 +72,9 @@ class ApiKeys:
                 self._end(self._callers[key.id])
         self._keys = now
         self._callers = {
-            key.id: Caller(name=key.name, roles=key.roles, expires_at=key.expires_at, key=key.id)
+            key.id: self._callers[key.id]
+            if before.get(key.id) == key
+            else Caller(name=key.name, roles=key.roles, expires_at=key.expires_at, key=key.id)
             for key in keys
         }
         return [key for key in keys if key.id not in before]
@@ -112,6 +114,18 @@ class ApiKeys:
                 self._used[key.id] = now
                 return self._callers[key.id]
         return None
+
+    def in_force(self, caller: Caller, *, now: datetime) -> bool:
+        """Whether his key is still the one that he showed. Of a token of an issuer there is only
+        its end to look at."""
+        if caller.expires_at is not None and now >= caller.expires_at:
+            return False
+        if not caller.key:
+            return True
+        if self._callers.get(caller.key) is not caller:
+            return False
+        self._used[caller.key] = now
+        return True
 
     @asynccontextmanager
     async def while_good(self, caller: Caller, *, now: datetime) -> AsyncIterator[None]:

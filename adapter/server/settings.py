@@ -434,6 +434,18 @@ def safe_url(url: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """The operator's console at /console. Sessions are kept in memory and end with their key."""
+
+    enabled: Annotated[bool, "serve the operator's console at /console"] = True
+    session_s: Annotated[PositiveSeconds, "a login lasts so long"] = 43_200.0
+    sessions: Annotated[Count, "logins at once; past it the one used least recently ends"] = 200
+    refresh_s: Annotated[PositiveSeconds, "a page that is looked at is rendered anew so often"] = (
+        2.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestSettings:
     """The JSON interface. No keys: nobody is let in. `keys_path` is the file that they are of.
 
@@ -451,6 +463,7 @@ class RestSettings:
         "let in",
     ] = ()
     oidc: OidcSettings | None = None
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     keys_path: Path | None = field(default=None, metadata={"in_file": False})
     tls: ServerTls | None = None
     allow_cleartext: Annotated[bool, "beyond loopback: serve without TLS"] = False

@@ -167,7 +167,7 @@ SUBJECTS = {
 FOLDERS: dict[str, set[str]] = {
     "orders": {"algorithms"},
     "wire": {"tools"},
-    "web": {"api", "listener"},
+    "web": {"api", "console", "listener"},
     "engine": SUBJECTS,
     "store": SUBJECTS,
 }
@@ -182,7 +182,7 @@ BESIDE: dict[str, set[str]] = {
         "transaction",
     },
     "web": set(),
-    "web/api": {"bulk", "call", "event_types", "examples", "keys", "openapi", "parameters",
+    "web/api": {"bulk", "call", "event_types", "examples", "incoming", "keys", "openapi", "parameters",
         "problems", "quarantine", "reference", "rest", "routes", "schemas", "todo", "visits",
         "words"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",

@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -24,10 +24,8 @@ from adapter.engine.feed.ports import FeedPage
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.signals import Signal
-from adapter.errors import GatewayError, meant
-from adapter.model.json_members import RepeatedMember, check_members
-from adapter.model.texts import visible_line
-from adapter.server.bodies import continue_later, read_body, unclear_head
+from adapter.errors import GatewayError
+from adapter.server.bodies import continue_later, read_body
 from adapter.server.connections import SERVER, Connection, MakeProtocol, with_routes
 from adapter.server.credentials import Caller, CallerEnded, bearer_of
 from adapter.server.rate_limit import AuditedRefusals, RateLimit
@@ -35,28 +33,22 @@ from adapter.server.server import Server
 from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
-    HALF,
     ApiContext,
     ApiRequest,
     ApiResponse,
     RawBody,
-    bad_query,
-    check_texts,
-    half_pair,
-    misshapen,
     require,
 )
+from adapter.web.api.incoming import CALLER, check_headers, decoded, query_of
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
+from adapter.web.console.console import Console
 
 _JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_KEY: Final = web.RequestKey("key", Caller)
 _FAILED: Final = frozenset({"unauthorized", "second_person_missing"})
 """Problems of who may be guessing keys."""
-_NOT_UTF8: Final = "\ufffd"
-"""What is read in place of bytes that are no UTF-8."""
 log = logging.getLogger(__name__)
 
 
@@ -106,6 +98,7 @@ class Rest(Server):
         """Requests by method and route, and by status."""
         self.metrics: Callable[[], Awaitable[bytes]] | None = None
         """What the gateway measures of itself; None: it is not served."""
+        self.console = Console(self._api, self._clock, metrics=lambda: self.metrics)
 
     @property
     def api(self) -> ApiContext:
@@ -118,6 +111,7 @@ class Rest(Server):
 
     async def stop(self) -> None:
         self._api.gateway.feed.let_wait(False)
+        await self.console.live.stop()
         await super().stop()
 
     def _protocol(self) -> MakeProtocol:
@@ -134,6 +128,8 @@ class Rest(Server):
         app.router.add_route("GET", "/openapi.json", self._describe)
         app.router.add_route("GET", "/metrics", self._measured)
         reference.add_routes(app)
+        if self.settings.console.enabled:
+            self.console.add_routes(app)
         for path in {route.path for route in ROUTES if "{" not in route.path}:
             app.router.add_route("*", path, _not_allowed)
         return with_routes(app, self.settings.connections)
@@ -160,6 +156,8 @@ class Rest(Server):
             problem = raised
         except CallerEnded:
             problem = _unauthorized()
+        except web.HTTPSeeOther as elsewhere:  # only the console sends people on
+            return web.Response(status=elsewhere.status, headers=elsewhere.headers)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             known = error.status if error.status in (404, 405, 417) else 400
@@ -179,7 +177,10 @@ class Rest(Server):
         if problem.problem.status in (401, 403):
             problem = await self._turned_away(request, problem)
         self.counts[f"http_{problem.problem.status}"] += 1
-        response = response_of(problem)
+        if self.console.is_for(request):
+            response = self.console.problem(problem, request)
+        else:
+            response = response_of(problem)
         if problem.problem.status in (408, 413):
             response.force_close()
         return response
@@ -198,7 +199,7 @@ class Rest(Server):
                 "too many keys that are not right; a right one is let in",
                 headers={"Retry-After": str(60 - now.second)},
             )
-        key = request.get(_KEY)
+        key = request.get(CALLER)
         more = None
         if request.method not in ("GET", "HEAD"):
             more = self._audited.pick(key.name if key else f"address {remote}", now=now)
@@ -222,7 +223,7 @@ class Rest(Server):
             now, key = await self._caller(request)
             if route.roles:
                 _let_in(route.roles, key)
-            query, body = _query(route.query, request), await self._body(route, request)
+            query, body = query_of(route.query, request), await self._body(route, request)
             if route.roles and body is not None:  # the key may have ended while the body came
                 now, key = await self._caller(request)
                 _let_in(route.roles, key)
@@ -252,7 +253,7 @@ class Rest(Server):
     async def _body(self, route: Route, request: web.Request) -> msgspec.Struct | None:
         if route.takes is None:
             return None
-        _check_headers(request, self.settings.body_bytes, route.media or (_JSON,))
+        check_headers(request, self.settings.body_bytes, route.media or (_JSON,))
         body = await read_body(
             request, limit=self.settings.body_bytes, deadline_s=self.settings.deadline_s
         )
@@ -260,7 +261,7 @@ class Rest(Server):
             raise ProblemRaised(body.status, f"http_{body.status}", body.text)
         if route.media:
             return RawBody(media=request.content_type, raw=body.raw)
-        return _decoded(self._decoders[route.takes], body.raw or b"{}")
+        return decoded(self._decoders[route.takes], body.raw or b"{}")
 
     async def _caller(self, request: web.Request) -> tuple[datetime, Caller | None]:
         """Who calls, and when that was judged."""
@@ -268,20 +269,20 @@ class Rest(Server):
         token = bearer_of(request.headers.get("Authorization"))
         key = await self._api.caller_of(token, now=now)
         if key is not None:
-            request[_KEY] = key
+            request[CALLER] = key
         return now, key
 
     async def _measured(self, request: web.Request) -> web.StreamResponse:
         _, key = await self._caller(request)
         _let_in(tuple(Role), key)
-        _query((), request)
+        query_of((), request)
         if self.metrics is None:
             raise web.HTTPNotFound
         headers = {**HEADERS, "Content-Type": METRICS_TYPE}
         return web.Response(body=await self.metrics(), headers=headers)
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
-        _query((), request)
+        query_of((), request)
         return web.Response(body=document_json(), content_type=_JSON, headers=HEADERS)
 
 
@@ -313,80 +314,6 @@ def _unauthorized() -> ProblemRaised:
         "a bearer token is missing, unknown or expired",
         headers={"WWW-Authenticate": 'Bearer realm="openway"'},
     )
-
-
-def _check_headers(request: web.Request, limit: int, media: tuple[str, ...]) -> None:
-    unclear = unclear_head(request)
-    if unclear is not None:
-        raise ProblemRaised(unclear.status, f"http_{unclear.status}", unclear.text)
-    length = request.content_length
-    if length is None and "Transfer-Encoding" not in request.headers:
-        raise ProblemRaised(411, "length_needed", "Content-Length is missing")
-    if length is not None and length > limit:
-        raise ProblemRaised(413, "too_large", f"at most {limit} bytes", rule=str(limit))
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
-        raise ProblemRaised(
-            415, "content_encoding", "no Content-Encoding is accepted", field="Content-Encoding"
-        )
-    if length != 0 and request.content_type not in media:
-        raise ProblemRaised(
-            415, "media_type", f"must be {' or '.join(media)}", field="Content-Type"
-        )
-    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
-        raise ProblemRaised(415, "charset", "must be utf-8", field="Content-Type")
-    if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-        raise ProblemRaised(417, "http_417", "only 100-continue", field="Expect")
-
-
-def _decoded(decoder: "msgspec.json.Decoder[msgspec.Struct]", raw: bytes) -> msgspec.Struct:
-    """Raises 422 naming the field for JSON of another shape, 400 for what is no JSON and for an
-    object that has a member twice."""
-    doubt: ValueError | None = None
-    try:
-        check_members(raw)
-    except RepeatedMember as error:
-        raise ProblemRaised(
-            400, "repeated_member", f"{error}", field=error.name[:100], rule="once in an object"
-        ) from None
-    except ValueError as error:
-        doubt = error  # the decoder says it better, or names the field
-    try:
-        decoded = decoder.decode(raw)
-        if doubt is not None:
-            raise doubt
-    except msgspec.ValidationError as error:
-        raise _misshapen(str(error), decoder.type, raw) from None
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        why = HALF if half_pair(raw) else str(error)
-        raise ProblemRaised(400, "malformed_json", f"the body is no JSON: {why}") from None
-    check_texts(decoded)
-    return decoded
-
-
-def _misshapen(text: str, body: type[msgspec.Struct], raw: bytes) -> ProblemRaised:
-    try:
-        given: object = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # behind what was read of it
-        given = None
-    field, rule = misshapen(text, body, given)
-    return ProblemRaised(422, "invalid_request", f"{field}: {rule}", field=field, rule=rule)
-
-
-def _query(known: Sequence[str], request: web.Request) -> Mapping[str, str]:
-    """The query by name. Raises 422 for a name that is unknown or stands twice."""
-    found: dict[str, str] = {}
-    for name, value in request.query.items():
-        if name not in known:
-            shown = visible_line(name[:100])
-            rule = f"one of {', '.join(known)}{meant(name, known)}" if known else "there is none"
-            detail = f"unknown parameter {shown}: {rule}"
-            raise ProblemRaised(422, "bad_query", detail, field=shown, rule=rule)
-        if name in found:
-            raise bad_query(name, "stands twice")
-        if _NOT_UTF8 in value:
-            raise bad_query(name, "must be UTF-8")
-        found[name] = value
-    return found
 
 
 class _Sent(msgspec.Struct):

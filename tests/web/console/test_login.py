@@ -1,0 +1,171 @@
+"""Who gets into the console, and until when."""
+
+from datetime import timedelta
+
+from adapter.server.settings import ApiKey, ConsoleSettings, RestSettings, Role
+from adapter.web.console.buttons import BUTTONS
+from adapter.web.console.forms import CSRF
+from adapter.web.console.pages import PAGES
+from tests.support import every_case
+from tests.web.both_servers import KEYS, NOON, TOKENS
+from tests.web.console.visitor import a_console, a_visitor, check_strict, tags_of
+
+
+def _filled(path: str) -> str:
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = before + "X" + rest.partition("}")[2]
+    return path
+
+
+async def test_who_is_not_logged_in_is_sent_to_the_login_and_then_on() -> None:
+    async with a_console(None) as (_, visitor):
+        sent = await visitor.open("/waits?subject=order", follow=False)
+        assert sent.status == 303
+        assert sent.headers["Location"] == "/console/login?next=/waits?subject%3Dorder"
+        form = await visitor.open("/login")
+        check_strict(form.text)
+        shown = await visitor.send(
+            "/login", {"csrf": form.csrf, "key": TOKENS["reader"], "next": "/waits?subject=order"}
+        )
+        assert (shown.status, shown.path) == (200, "/console/waits")
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites() -> None:
+    async with a_console(None) as (_, visitor):
+        form = await visitor.open("/login")
+        sent = {"csrf": form.csrf, "key": TOKENS["reader"]}
+        shown = await visitor.send("/login", sent, follow=False)
+        assert shown.status == 303
+        cookie = shown.headers["Set-Cookie"]
+        assert "openway_console=" in cookie
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert "Path=/console" in cookie
+        assert TOKENS["reader"] not in cookie
+
+
+async def test_every_page_and_every_live_stream_needs_a_session() -> None:
+    async with a_console(None) as (_, visitor):
+        with every_case() as case:
+            for page in PAGES:
+                with case(page.path):
+                    path = _filled(page.path)
+                    assert (await visitor.open(path, follow=False)).status == 303
+                    live = await visitor.open(f"/live{path}", follow=False)
+                    assert live.status == (401 if page.live else 404)
+
+
+async def test_a_wrong_key_is_told_and_counted() -> None:
+    settings = RestSettings(keys=KEYS, failures_per_minute=2)
+    async with a_console(None, rest=settings) as (rig, visitor):
+        assert [(await visitor.log_in("x" * 40)).status for _ in range(3)] == [401, 401, 429]
+        assert (await visitor.log_in(TOKENS["reader"])).status == 200
+        assert rig.rest.counts["http_401"] == 2
+
+
+async def test_a_key_for_metrics_alone_is_not_let_in() -> None:
+    key = ApiKey.of("scraper", "q" * 40, Role.METRICS)
+    async with a_console(None, rest=RestSettings(keys=(*KEYS, key))) as (_, visitor):
+        assert (await visitor.log_in("q" * 40)).status == 403
+
+
+async def test_a_session_ends_with_its_key() -> None:
+    async with a_console("switcher") as (rig, visitor):
+        rig.rest.api.keys.use([key for key in KEYS if key.name != "admin"])
+        assert (await visitor.open("/waits", follow=False)).status == 200
+        rig.rest.api.keys.use([key for key in KEYS if key.name != "switcher"])
+        assert (await visitor.open("/waits", follow=False)).status == 303
+        rig.rest.api.keys.use(KEYS)
+        assert (await visitor.open("/waits", follow=False)).status == 303
+
+
+async def test_a_session_ends_with_its_time_and_with_the_expiry_of_its_key() -> None:
+    soon = ApiKey.of("soon", "y" * 40, Role.READ, expires_at=NOON + timedelta(minutes=5))
+    settings = RestSettings(keys=(*KEYS, soon), console=ConsoleSettings(session_s=3_600))
+    async with a_console("reader", rest=settings) as (rig, visitor), a_visitor(rig, None) as other:
+        assert (await other.log_in("y" * 40)).status == 200
+        await rig.clock.step(timedelta(seconds=301))
+        assert (await other.open("/waits", follow=False)).status == 303
+        assert (await visitor.open("/waits", follow=False)).status == 200
+        await rig.clock.step(timedelta(seconds=3_300))
+        assert (await visitor.open("/waits", follow=False)).status == 303
+
+
+async def test_past_the_bound_the_session_used_least_recently_ends() -> None:
+    settings = RestSettings(keys=KEYS, console=ConsoleSettings(sessions=2))
+    async with (
+        a_console("reader", rest=settings) as (rig, first),
+        a_visitor(rig, "operator") as second,
+    ):
+        assert (await first.open("/waits", follow=False)).status == 200
+        async with a_visitor(rig, "admin"):
+            assert (await second.open("/waits", follow=False)).status == 303
+            assert (await first.open("/waits", follow=False)).status == 200
+            assert len(rig.rest.console.sessions) == 2
+
+
+async def test_who_logs_out_is_out() -> None:
+    async with a_console("reader") as (_, visitor):
+        shown = await visitor.send("/logout", {})
+        assert shown.path == "/console/login"
+        assert (await visitor.open("/waits", follow=False)).status == 303
+
+
+async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
+    async with a_console(None) as (_, visitor):
+        for elsewhere in ("//evil.test/", "https://evil.test/", "/\\evil.test", "/x\r\nA: b"):
+            form = await visitor.open("/login")
+            sent = {"csrf": form.csrf, "key": TOKENS["reader"], "next": elsewhere}
+            shown = await visitor.send("/login", sent, follow=False)
+            assert shown.headers["Location"] == "/console", elsewhere
+
+
+def _posts() -> list[str]:
+    return ["/login", "/logout", *(f"/do/{name}" for name in BUTTONS)]
+
+
+async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> None:
+    """The table of routes says which forms there are."""
+    async with a_console("switcher") as (rig, visitor):
+        app = rig.rest._runner()
+        routes = {
+            route.resource.canonical
+            for route in app.app.router.routes()  # type: ignore[attr-defined]
+            if route.method == "POST" and route.resource is not None
+        }
+        forms = {path for path in routes if path.startswith("/console")}
+        assert forms == {f"/console{path}" for path in _posts()}
+    for path in _posts():
+        name = path.removeprefix("/do/")
+        roles = BUTTONS[name].route.roles if name in BUTTONS else (Role.READ,)
+        by = next(key.name for key in KEYS if key.roles & set(roles))
+        async with a_console(by) as (rig, visitor):
+            before = await rig.gateway.upkeep.audit()
+            for token in ("", "wrong", "é"):
+                shown = await visitor.send(path, {"csrf": token}, follow=False)
+                assert (shown.status, "no token" in shown.text) == (403, True), path
+            after = await rig.gateway.upkeep.audit()
+            assert {each.note.action for each in after[len(before) :]} <= {"Refused"}
+            assert (await visitor.open("/waits", follow=False)).status == 200
+
+
+async def test_every_form_on_a_page_has_the_token() -> None:
+    async with a_console("admin") as (_, visitor):
+        for page in PAGES:
+            shown = await visitor.open(_filled(page.path))
+            check_strict(shown.text)
+            tags = tags_of(shown.text)
+            posts = [each for tag, each in tags if tag == "form" and each["method"] == "post"]
+            tokens = [each for tag, each in tags if tag == "input" and each.get("name") == CSRF]
+            assert len(posts) == len(tokens) > 0
+            assert {each["value"] for each in tokens} == {visitor.csrf}
+
+
+async def test_every_answer_has_the_strict_policy() -> None:
+    async with a_console("reader") as (_, visitor):
+        for path in ("/waits", "/nowhere", "/login", "/do/claim"):
+            policy = (await visitor.open(path)).headers["Content-Security-Policy"]
+            assert "unsafe" not in policy
+            assert "default-src 'none'" in policy
+            assert "script-src 'self'" in policy
