@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
-from enum import StrEnum
 from typing import Final, Protocol
 
 from adapter.commands.activity import CommandRequest, ReadPeriod
@@ -22,6 +21,7 @@ from adapter.errors import Conflict, InvalidRequest
 from adapter.model.ids import CommandId, DeviceId, EndpointId
 from adapter.model.values import replace
 from adapter.readings.days import bounds_of, day_of
+from adapter.readings.gaps import Gap
 from adapter.schedules.recurrence import Window as ReadWindow
 from adapter.schedules.recurrence import count_windows
 from adapter.schedules.schedule import ReadSchedule, ScheduleState
@@ -39,21 +39,6 @@ _PIECE: Final = 200
 """Days of devices counted in one transaction: a load that is stored meanwhile waits for it."""
 _MOST_SCHEDULES: Final = 500
 _WINDOWS_LOOKED_AT: Final = 3
-
-
-class Gap(StrEnum):
-    """Why a meter is on a list."""
-
-    NOT_SINCE = "not_since"
-    """Its newest value is older than `since`, or it has none."""
-    FAILED = "failed"
-    """Of its reads since then the newest did not succeed."""
-    LATE = "late"
-    """The last value of the day came late."""
-    INCOMPLETE = "incomplete"
-    """It sent fewer intervals of the day than there are, but some."""
-    BLOCKS = "blocks"
-    """Of the blocks of the day some came, and not all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from adapter.commands.flows import READ_KINDS, CommandKind
 from adapter.engine.readings.completeness import (
     DAY,
     WEEK,
-    Gap,
     GroupDay,
     LastContact,
     MeterDay,
@@ -25,6 +24,7 @@ from adapter.engine.readings.completeness import (
 from adapter.model.device import THIS_HEAD_END
 from adapter.model.ids import DeviceId, EndpointId, endpoint_key, sortable_id
 from adapter.readings.days import bounds_of, day_of_number, number_of
+from adapter.readings.gaps import Gap
 from adapter.store.database import Database
 from adapter.store.readings import device_days
 from adapter.store.readings.values import missing_blocks

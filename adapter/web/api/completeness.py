@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from adapter.commands.flows import CommandKind
 from adapter.engine.readings.completeness import (
-    Gap,
     GroupDay,
     MeterGap,
     MeterQuery,
@@ -18,6 +17,7 @@ from adapter.engine.readings.completeness import (
     WindowBehind,
 )
 from adapter.model.ids import DeviceId
+from adapter.readings.gaps import Gap
 from adapter.web.api.call import (
     ApiContext,
     ApiRequest,
@@ -41,8 +41,7 @@ _DAYS_SHOWN: Final = 31
 
 
 class ReadAgainIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Read the meters of a list again, by one command. `dry_run`: only say how many, and why. More
-    meters than `at_most`, which a dry run has told, are refused."""
+    """Read the meters of a list again, by one command."""
 
     gap: Gap
     reason: NeededText
@@ -61,8 +60,7 @@ class ReadAgainIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class GroupDayOut(Struct, kw_only=True):
-    """Meters of a group on a day: `meters` are expected to report; `reported` sent any value,
-    `whole` all intervals; `doubtful` sent values in doubt, `late` was the last value of."""
+    """Meters of a group on a day."""
 
     group: str
     day: date
@@ -78,10 +76,7 @@ class GroupDayOut(Struct, kw_only=True):
 
 
 class CompletenessOut(Struct, kw_only=True):
-    """How complete data are now. `today` is the running day; `late`, `incomplete` and `blocks` are
-    meters of the day before it; `failed` reads are of the last day. `no_value_for_a_week` are among
-    those of `no_value_for_a_day`, and `never_reported` among both. `uncounted`: loads that are
-    stored, but not counted yet."""
+    """How complete data are now: of the running day, and lists of the day before it."""
 
     at: datetime
     time_zone: str
@@ -117,9 +112,7 @@ class GroupDayList(Struct, kw_only=True):
 
 
 class MeterGapOut(Struct, kw_only=True):
-    """A meter on a list: `reason` says why. `last_at` is the end of its newest value;
-    `last_arrival` is when something of it came last; `intervals` came of the day, of `expected`
-    ones; null: no day was asked for."""
+    """A meter on a list, and why it is."""
 
     device: str
     endpoint: str
@@ -135,8 +128,7 @@ class MeterGapOut(Struct, kw_only=True):
 
 
 class MeterGapPage(Struct, kw_only=True):
-    """By device; `total` is how many are on the list. `next` is the cursor of the page after this
-    one."""
+    """By device. `next` is the cursor of the page after this one."""
 
     items: list[MeterGapOut]
     total: int
@@ -144,8 +136,8 @@ class MeterGapPage(Struct, kw_only=True):
 
 
 class WindowBehindOut(Struct, kw_only=True):
-    """A schedule that is behind: `not_asked` windows are due and were not asked for, `problem` says
-    why; or meters of `report` are failed, missing or waiting after its end."""
+    """A schedule that is behind: windows that are due were not asked for, or meters of one are
+    failed, missing or waiting after its end."""
 
     schedule: str
     name: str
@@ -174,9 +166,7 @@ class WindowBehindList(Struct, kw_only=True):
 
 
 class RereadOut(Struct, kw_only=True):
-    """`meters` of the list are read again, `by_reason` for which they are on it; `incapable` ones
-    are not, for they do not support the kind. `asked`: so many meters the read asks, of a group
-    all. `command` is null where nothing was submitted."""
+    """What is read again, or in a dry run would be."""
 
     meters: int
     asked: int

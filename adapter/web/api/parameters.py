@@ -10,7 +10,6 @@ from adapter.commands.activity import State
 from adapter.commands.flows import CommandKind
 from adapter.engine.commands.ports import InboxState
 from adapter.engine.commands.switch_holds import HoldReason
-from adapter.engine.readings.completeness import Gap
 from adapter.engine.readings.reports import Grouping
 from adapter.engine.schedules.ports import ReadResult
 from adapter.engine.upkeep.durations import Measure
@@ -19,6 +18,7 @@ from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN
 from adapter.model.todo import TodoSubject
 from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
+from adapter.readings.gaps import Gap
 from adapter.schedules.schedule import ScheduleState
 from adapter.web.api import call, commands, feed
 from adapter.web.api.orders import slug
