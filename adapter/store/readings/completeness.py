@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import apsw
+import msgspec
 
+from adapter.commands.activity import FINAL, Outcome
 from adapter.commands.flows import READ_KINDS, CommandKind
 from adapter.engine.readings.completeness import (
     DAY,
@@ -31,6 +33,7 @@ from adapter.store.readings.values import missing_blocks
 from adapter.store.rows import as_list, micros, moment
 
 _Names = dict[str, Any]
+_BY_ENDPOINT: Final = frozenset({Gap.FAILED, Gap.BLOCKS})
 _NOTHING: Final = (0, 0, 0, 0)
 _MONTH: Final = timedelta(days=30)
 
@@ -109,23 +112,25 @@ SELECT i.device, CASE WHEN d.delay_s < 86400 THEN 'within a day of its end'
 _INCOMPLETE: Final = """
 SELECT i.device, iif(d.intervals * 2 < d.expected, 'less than half of the intervals',
     'half of the intervals or more'), c.last_at, c.last_arrival, d.intervals, d.expected"""
-# A read of many has an outcome for each; the newest one decides. max() as in device_days.
-_FAILED: Final = f"""
-newest AS (
-    SELECT o.endpoint, o.body, max(k.id)
-    FROM command k CROSS JOIN outcome o ON o.command = k.id
-    WHERE k.kind IN (SELECT value FROM json_each(:kinds)) AND k.id > :first
-    GROUP BY o.endpoint),
-unread AS (
-    SELECT endpoint, CAST(body AS TEXT) ->> '$.result' AS result,
-        CAST(body AS TEXT) ->> '$.reason' AS reason
-    FROM newest)
-SELECT i.device, iif(coalesce(n.reason, '') = '', n.result, n.reason), c.last_at, c.last_arrival,
-    NULL, NULL
-FROM unread n CROSS JOIN device v ON v.endpoint = n.endpoint
-    CROSS JOIN install_event i ON i.device = v.id AND i.removed = 0
-    LEFT JOIN counted_device c ON c.device = i.device
-WHERE n.result <> 'succeeded'{_IS_EXPECTED}"""
+# A read of many has an outcome for each; of one it is in the command. The newest one decides: max()
+# alone in an aggregate query has the bare columns come from its row (documented by SQLite).
+FAILED: Final = """
+WITH read AS MATERIALIZED (
+    SELECT id, number, state FROM command
+    WHERE kind IN (SELECT value FROM json_each(:kinds)) AND id > :first),
+ended AS (
+    SELECT o.endpoint AS endpoint, CAST(o.body AS TEXT) AS outcome, NULL AS number, r.id AS id
+    FROM read r CROSS JOIN outcome o ON o.command = r.id
+    UNION ALL
+    SELECT CAST(a.targets AS TEXT) ->> '$[0].endpoint', NULL, r.number, r.id
+    FROM read r CROSS JOIN asked a ON a.number = r.number
+    WHERE r.state IN (SELECT value FROM json_each(:final))
+        AND json_array_length(CAST(a.targets AS TEXT)) = 1
+        AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.command = r.id)),
+newest AS (SELECT endpoint, outcome, number, max(id) FROM ended GROUP BY endpoint)
+SELECT n.endpoint, n.outcome ->> '$.result', coalesce(n.outcome ->> '$.reason', ''), c.activity
+FROM newest n LEFT JOIN command c ON c.number = n.number
+WHERE n.outcome IS NULL OR n.outcome ->> '$.result' <> 'succeeded'"""
 _OF_ENDPOINT: Final = f"""
 WITH {_ELSEWHERE}
 SELECT i.device, c.last_at, c.last_arrival
@@ -155,16 +160,25 @@ def list_query(gap: Gap, *, group: bool) -> str:
             body = f"{_LATE}{_OF_DAY}{of_group} AND d.delay_s >= :late"
         case Gap.INCOMPLETE:
             body = f"{_INCOMPLETE}{_OF_DAY}{of_group} AND d.intervals < d.expected"
-        case Gap.FAILED:
-            return f"WITH {_ELSEWHERE}, {_FAILED}{of_group}"
-        case Gap.BLOCKS:
-            raise AssertionError("blocks are found by endpoint")
+        case Gap.FAILED | Gap.BLOCKS:
+            raise AssertionError(f"{gap} is found by endpoint")
     return f"WITH {_ELSEWHERE} {body}"
 
 
+class _Ended(msgspec.Struct):
+    """Of a stored activity: what came out."""
+
+    outcome: Outcome | None = None
+    reason: str = ""
+
+
+_ended: Final = msgspec.msgpack.Decoder(_Ended).decode
+_READ: Final = frozenset({Outcome.SUCCEEDED, Outcome.SUCCEEDED_INFERRED})
+
+
 @dataclass(frozen=True, slots=True)
-class _Short:
-    """A meter of whose blocks some have not come."""
+class _Listed:
+    """A meter that was found by its endpoint."""
 
     device: str
     reason: str
@@ -252,15 +266,15 @@ class SqliteCompleteness:
     # ------------------------------------------------------------ lists
 
     async def count(self, wanted: MeterQuery, *, late_after: timedelta) -> int:
-        if wanted.gap is Gap.BLOCKS:
-            return len(await self._store.query(lambda db: self._short(db, wanted)))
+        if wanted.gap in _BY_ENDPOINT:
+            return len(await self._store.query(lambda db: self._by_endpoint(db, wanted)))
         names = self._wanted(wanted, late_after)
         query = f"SELECT count(*) FROM ({list_query(wanted.gap, group=wanted.group is not None)})"
         return await self._store.query(lambda db: int(next(_execute(db, query, names))[0]))
 
     async def meters(self, wanted: MeterQuery, *, late_after: timedelta) -> Sequence[MeterGap]:
-        if wanted.gap is Gap.BLOCKS:
-            return await self._store.query(lambda db: self._page_of_blocks(db, wanted))
+        if wanted.gap in _BY_ENDPOINT:
+            return await self._store.query(lambda db: self._page_by_endpoint(db, wanted))
         names = self._wanted(wanted, late_after)
         query = list_query(wanted.gap, group=wanted.group is not None)
         query += " AND i.device > :after ORDER BY i.device LIMIT :limit"
@@ -274,8 +288,6 @@ class SqliteCompleteness:
         now = self._store.now()
         return self._names(wanted.group) | {
             "since": micros(wanted.since),
-            "first": sortable_id(max(int(wanted.since.timestamp() * 1000), 0), 0),
-            "kinds": as_list(sorted(READ_KINDS)),
             "number": number_of(wanted.day),
             "late": late_after.total_seconds(),
             "yesterday": micros(now - DAY),
@@ -288,24 +300,50 @@ class SqliteCompleteness:
     def _names(self, group: str | None) -> _Names:
         return {"head_end": self._head_end, "group": group}
 
-    def _page_of_blocks(self, db: apsw.Connection, wanted: MeterQuery) -> list[MeterGap]:
-        found = [each for each in self._short(db, wanted) if each.device > (wanted.after or "")]
+    def _page_by_endpoint(self, db: apsw.Connection, wanted: MeterQuery) -> list[MeterGap]:
+        after = wanted.after or ""
+        found = [each for each in self._by_endpoint(db, wanted) if each.device > after]
         return [
             _gap(db, each.device, each.reason, each.last_at, each.last_arrival, None, None)
             for each in found[: wanted.limit]
         ]
 
-    def _short(self, db: apsw.Connection, wanted: MeterQuery) -> list[_Short]:
-        """By device. Blocks of the day that came since it began."""
+    def _by_endpoint(self, db: apsw.Connection, wanted: MeterQuery) -> list[_Listed]:
+        """By device, those that are expected to report."""
+        reasons = self._failed(db, wanted) if wanted.gap is Gap.FAILED else self._short(db, wanted)
+        query = _OF_ENDPOINT + ("" if wanted.group is None else _IN_GROUP)
+        found = []
+        for endpoint, reason in reasons.items():
+            names = self._names(wanted.group) | {"key": endpoint_key(endpoint)}
+            for device, last_at, last_arrival in _execute(db, query, names):
+                found.append(_Listed(device, reason, last_at, last_arrival))
+        return sorted(found, key=lambda each: each.device)
+
+    def _short(self, db: apsw.Connection, wanted: MeterQuery) -> dict[str, str]:
+        """Of which endpoints some blocks of the day came since it began, and not all."""
         start, end = bounds_of(wanted.day, self._zone)
         short = missing_blocks(db, None, start, end, (start, self._store.now()))
-        of_group = "" if wanted.group is None else _IN_GROUP
-        found = []
-        for endpoint, blocks in short.items():
-            names = self._names(wanted.group) | {"key": endpoint_key(endpoint)}
-            for device, last_at, last_arrival in _execute(db, _OF_ENDPOINT + of_group, names):
-                found.append(_Short(device, str(blocks), last_at, last_arrival))
-        return sorted(found, key=lambda each: each.device)
+        return {endpoint: str(blocks) for endpoint, blocks in short.items()}
+
+    def _failed(self, db: apsw.Connection, wanted: MeterQuery) -> dict[str, str]:
+        """Of which endpoints the newest read since then did not succeed, and why."""
+        names = {
+            "first": sortable_id(max(int(wanted.since.timestamp() * 1000), 0), 0),
+            "kinds": as_list(sorted(READ_KINDS)),
+            "final": as_list(sorted(FINAL)),
+        }
+        found = {}
+        for endpoint, result, reason, activity in db.execute(FAILED, names):
+            if result is not None:
+                found[endpoint] = reason or result
+                continue
+            try:
+                ended = _ended(activity)
+            except msgspec.DecodeError:
+                ended = _Ended(reason="its command cannot be read")
+            if ended.outcome not in _READ:
+                found[endpoint] = ended.reason or str(ended.outcome or Outcome.UNKNOWN)
+        return found
 
     async def capable(self, devices: Sequence[DeviceId], kind: CommandKind) -> Sequence[DeviceId]:
         names = {"devices": as_list(devices), "kind": kind.value}
