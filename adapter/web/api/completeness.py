@@ -197,7 +197,7 @@ async def list_completeness_days(api: ApiContext, asked: ApiRequest) -> ApiRespo
 
 async def list_meter_gaps(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     completeness = api.gateway.readings.completeness
-    wanted = _wanted(api, asked)
+    wanted = wanted_of(api, asked)
     found = await completeness.meters(wanted)
     return ApiResponse(
         body=MeterGapPage(
@@ -232,7 +232,8 @@ async def read_meters_again(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return ApiResponse(body=RereadOut.of(made), status=200 if made.command is None else 202)
 
 
-def _wanted(api: ApiContext, asked: ApiRequest) -> MeterQuery:
+def wanted_of(api: ApiContext, asked: ApiRequest) -> MeterQuery:
+    """Which list a query means. Raises ProblemRaised 422."""
     after = id_of(asked, "cursor")
     return api.gateway.readings.completeness.query(
         member(asked, "gap", Gap) or Gap.NOT_SINCE,

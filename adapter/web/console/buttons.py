@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from adapter.commands.flows import FLOWS, READ_KINDS
+from adapter.readings.gaps import Gap
 from adapter.web.api.call import PREFIX
 from adapter.web.api.routes import ROUTES, Route
 
@@ -16,6 +18,7 @@ class FieldKind(StrEnum):
     CHOICE = "choice"
     YES = "yes"
     """True or false: a box to tick."""
+    NUMBER = "number"
     LINES = "lines"
     """A list: one item a line."""
     TIME = "time"
@@ -68,6 +71,28 @@ _POSTS: Final[Mapping[str, Route]] = {
     route.path: route for route in ROUTES if route.method == "POST"
 }
 _REASON: Final = FormField(name="reason", label="Reason", kind=FieldKind.REASON, needed=True)
+_READ_AGAIN: Final = (
+    _REASON,
+    FormField(
+        name="gap",
+        label="List",
+        kind=FieldKind.CHOICE,
+        needed=True,
+        choices=tuple((each.value, each.value.replace("_", " ")) for each in Gap),
+    ),
+    FormField(name="group", label="Group"),
+    FormField(name="since", label="Since", kind=FieldKind.TIME),
+    FormField(name="day", label="Day"),
+    FormField(
+        name="kind",
+        label="Read",
+        kind=FieldKind.CHOICE,
+        needed=True,
+        choices=tuple((kind.value, FLOWS[kind].title) for kind in sorted(READ_KINDS)),
+        hint="A scheduled read asks the whole group.",
+    ),
+    FormField(name="at_most", label="Meters at most", kind=FieldKind.NUMBER, needed=True),
+)
 
 # fmt: off
 _ROWS: Final = (
@@ -75,6 +100,10 @@ _ROWS: Final = (
            does="Others see that you are at it.", back="/waits/{entry}"),
     Button(name="unclaim", path="/todo/{entry}/unclaim", label="Leave it",
            does="Nobody is at it any more.", back="/waits/{entry}"),
+    # completeness
+    Button(name="read-again", path="/completeness/read-again", label="Read them again",
+           does="Asks each meter of the list for its data, by one command. More meters than "
+                "this says are refused.", back="/completeness", fields=_READ_AGAIN),
 )
 # fmt: on
 BUTTONS: Final[Mapping[str, Button]] = {row.name: row for row in _ROWS}

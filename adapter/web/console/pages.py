@@ -6,7 +6,7 @@ from typing import Final
 
 from adapter.server.settings import Role
 from adapter.web.api.routes import ANY
-from adapter.web.console import waits
+from adapter.web.console import completeness, waits
 from adapter.web.console.view import PageView
 
 
@@ -40,8 +40,12 @@ PAGES: Final = (
          query=("subject",)),
     Page(path="/waits/{entry}", title="What waits", section="Waits", template="wait.html",
          load=waits.load_entry),
+    Page(path="/completeness", title="Completeness", section="Completeness",
+         template="completeness.html", load=completeness.load, live=False,
+         query=completeness.QUERY),
 )
 NAVIGATION: Final = (
     Section("Waits", "/waits"),
+    Section("Completeness", "/completeness"),
 )
 # fmt: on
