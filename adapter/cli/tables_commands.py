@@ -149,7 +149,8 @@ def publications() -> Lines:
 
 def metrics() -> Lines:
     """What a scrape finds."""
-    from adapter.service.metric_table import METRICS, PREFIX
+    from adapter.server.scrape import PREFIX
+    from adapter.service.metric_table import METRICS
 
     return (
         ("metric", "type", "labels", "what it is"),

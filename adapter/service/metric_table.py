@@ -19,7 +19,6 @@ from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.model.todo import TodoSubject
 from adapter.orders.order import FINAL_STATES, OrderState
 
-PREFIX: Final = "openway_"
 MOST_COUNTED: Final = 100_000
 """Open orders of a state, and dead letters, are counted up to so many."""
 

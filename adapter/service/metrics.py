@@ -29,7 +29,8 @@ from adapter.engine.upkeep.durations import BOUNDS_S, Measure, Spread
 from adapter.engine.upkeep.todo import TodoEntry
 from adapter.errors import StoreFailed
 from adapter.headend.limits import Limits
-from adapter.service.metric_table import METRICS, MOST_COUNTED, PREFIX, MetricRow, MetricType
+from adapter.server.scrape import PREFIX
+from adapter.service.metric_table import METRICS, MOST_COUNTED, MetricRow, MetricType
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.gauges import SqliteGauges, StoreGauges
 from adapter.web.api.rest import Rest

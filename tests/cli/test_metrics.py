@@ -15,7 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.cli.output import Exit
-from adapter.service.metric_table import METRICS, PREFIX
+from adapter.server.scrape import PREFIX
+from adapter.service.metric_table import METRICS
 from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 
 CALLBACK = "RequestStatusChangedService.StatusChanged"

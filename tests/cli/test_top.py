@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from adapter.cli.output import Exit
-from adapter.cli.upkeep_top_frame import Frame, Scrape
+from adapter.cli.upkeep_top_frame import Frame
 from adapter.commands.flows import CommandKind, Operation
+from adapter.server.scrape import Scrape
 from tests.cli.running_service import ADMIN, OPERATOR, Service, Terminal, serving
 
 AT_S = 1_790_000_000.0

@@ -11,7 +11,8 @@ import click
 from prometheus_client import PROCESS_COLLECTOR
 
 from adapter.cli import openway
-from adapter.service.metric_table import METRICS, PREFIX, MetricType
+from adapter.server.scrape import PREFIX
+from adapter.service.metric_table import METRICS, MetricType
 from tests.deploy.promtool import ROOT, RULES, promtool
 
 TESTS: Final = ("openway_test.yml", "openway_day_test.yml")

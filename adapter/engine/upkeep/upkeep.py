@@ -78,6 +78,10 @@ class Upkeep:
         """Entries after a number, oldest first."""
         return await self._store.audit(after=after, limit=limit)
 
+    async def audit_head(self) -> tuple[int, str]:
+        """Number and digest of the newest entry."""
+        return await self._store.audit_head()
+
     async def verify_audit(self, *, head: tuple[int, str] | None = None) -> int:
         """Walk the whole chain, to the witness and through a `head` that was kept elsewhere. How
         many entries it has; raises StoreFailed where it is broken, or the witness cannot be read.

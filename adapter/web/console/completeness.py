@@ -21,7 +21,7 @@ MOST_GROUPS: Final = 60
 _SHARES: Final = ((0.995, "q5"), (0.98, "q4"), (0.95, "q3"), (0.80, "q2"), (0.0, "q1"))
 """From which share of meters on that sent all intervals a day has which colour."""
 
-_LISTED: Final = "15"
+_FEW: Final = {"limit": "15"}
 
 LEGEND: Final = (
     ("q5", "99.5 % and more"),
@@ -34,7 +34,7 @@ LEGEND: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class HeatCell:
     """A group on a day: `text` is the share in per cent, `told` all of it."""
 
     day: date
@@ -44,9 +44,9 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class HeatRow:
     group: str
-    cells: Sequence[Cell]
+    cells: Sequence[HeatCell]
 
 
 async def load(view: PageView) -> Mapping[str, object]:
@@ -55,7 +55,7 @@ async def load(view: PageView) -> Mapping[str, object]:
     asked = {name: value for name, value in view.query.items() if value}
     overview = await view.read(completeness.CompletenessOut, completeness.get_completeness, group)
     days = await view.read(completeness.GroupDayList, completeness.list_completeness_days, group)
-    listed = await view.read(MeterGapPage, completeness.list_meter_gaps, {"limit": _LISTED, **asked})
+    listed = await view.read(MeterGapPage, completeness.list_meter_gaps, {**_FEW, **asked})
     behind = await view.read(completeness.WindowBehindList, completeness.list_windows_behind, group)
     today = counts.today()
     rows = rows_of(days.items, today)
@@ -99,19 +99,19 @@ async def _dry_run(view: PageView, wanted: MeterQuery) -> Mapping[str, Reread | 
         return {"dry": None, "dry_refused": str(error)}
 
 
-def rows_of(found: Sequence[GroupDayOut], today: date) -> list[Row]:
+def rows_of(found: Sequence[GroupDayOut], today: date) -> list[HeatRow]:
     """By group; those without a meter on any of the days are left off."""
     groups: dict[str, list[GroupDayOut]] = {}
     for each in found:
         groups.setdefault(each.group, []).append(each)
     return [
-        Row(group=group, cells=[_cell(each, today) for each in days])
+        HeatRow(group=group, cells=[_cell(each, today) for each in days])
         for group, days in groups.items()
         if any(each.meters for each in days)
     ]
 
 
-def _cell(found: GroupDayOut, today: date) -> Cell:
+def _cell(found: GroupDayOut, today: date) -> HeatCell:
     """Of the running day those count that have reported at all."""
     running = found.day == today
     good = found.reported if running else found.whole
@@ -120,10 +120,10 @@ def _cell(found: GroupDayOut, today: date) -> Cell:
         f"reported, {found.whole} whole, {found.doubtful} with values in doubt, {found.late} late"
     )
     if not found.meters:
-        return Cell(day=found.day, shade="q0", text="", told=told)
+        return HeatCell(day=found.day, shade="q0", text="", told=told)
     share = good / found.meters
     shade = next(shade for least, shade in _SHARES if share >= least)
-    return Cell(
+    return HeatCell(
         day=found.day,
         shade="running" if running else shade,
         text=str(int(100 * share)),

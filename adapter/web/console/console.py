@@ -1,33 +1,27 @@
-"""The console over HTTP: login, pages, live streams, buttons, and what they are made with.
-
-Nothing is loaded from elsewhere, and no script or style stands in a page: the policy forbids it.
-"""
+"""The console over HTTP: login, pages, live streams, and buttons for one thing or for many."""
 
 import contextlib
-import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from functools import cache
-from importlib import resources
 from typing import Final, NoReturn
 from urllib.parse import quote, urlencode
 
-import jinja2
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from adapter import __version__
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.server.bodies import continue_later
 from adapter.server.credentials import CallerEnded
-from adapter.web.api.call import ApiContext, place_to_wait, require
+from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, place_to_wait, require
 from adapter.web.api.incoming import CALLER, query_of
 from adapter.web.api.problems import ProblemRaised, of_error
 from adapter.web.api.routes import ANY
+from adapter.web.console import many
 from adapter.web.console.buttons import BUTTONS, Button
+from adapter.web.console.closed import ClosedEntries
 from adapter.web.console.forms import (
     Form,
     body_of,
@@ -37,30 +31,19 @@ from adapter.web.console.forms import (
 )
 from adapter.web.console.live import Live, Parts
 from adapter.web.console.pages import NAVIGATION, PAGES, Page
+from adapter.web.console.rendering import (
+    HEADERS,
+    ROOT,
+    environment,
+    html,
+    parts_of,
+    send_static,
+)
 from adapter.web.console.session import ConsoleSession, Sessions
-from adapter.web.console.view import PageView, carry_out
-from adapter.web.console.words import FILTERS
+from adapter.web.console.view import NOTHING, PageView, carry_out
 
-ROOT: Final = "/console"
 _COOKIE: Final = "openway_console"
 _LOGIN_COOKIE: Final = "openway_console_login"
-_LIVE: Final = "live_"
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_KEPT: Final[Mapping[str, str]] = {
-    "Cache-Control": "public, max-age=31536000, immutable",
-    "X-Content-Type-Options": "nosniff",
-}
-_TYPES: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _SESSION: Final = web.RequestKey("session", ConsoleSession)
 log = logging.getLogger(__name__)
 
@@ -84,10 +67,11 @@ class Console:
             api.keys, most=settings.sessions, lasts=timedelta(seconds=settings.session_s)
         )
         self.live = Live(settings.refresh_s)
+        self._closed = ClosedEntries()
 
     def add_routes(self, app: web.Application) -> None:
         router = app.router
-        router.add_get(f"{ROOT}/static/{{hash}}/{{file}}", _static)
+        router.add_get(f"{ROOT}/static/{{hash}}/{{file}}", send_static)
         router.add_get(f"{ROOT}/login", self._login_page)
         router.add_post(f"{ROOT}/login", self._login, expect_handler=continue_later)
         router.add_post(f"{ROOT}/logout", self._logout, expect_handler=continue_later)
@@ -95,6 +79,10 @@ class Console:
             path = f"{ROOT}/do/{button.name}"
             router.add_get(path, self._form_of(button))
             router.add_post(path, self._doing(button), expect_handler=continue_later)
+            if button.many:
+                path = f"{ROOT}/many/{button.name}"
+                router.add_get(path, self._form_of_many(button))
+                router.add_post(path, self._doing_many(button), expect_handler=continue_later)
         for page in PAGES:
             router.add_get(ROOT + page.path, self._showing(page))
             if page.live:
@@ -130,7 +118,7 @@ class Console:
 
     def _login_form(self, *, next_: str, error: str = "", status: int = 200) -> web.Response:
         token = secrets.token_urlsafe(32)
-        response = _html(
+        response = html(
             "login.html",
             {
                 "error": error,
@@ -183,20 +171,26 @@ class Console:
         async def show(request: web.Request) -> web.StreamResponse:
             session = self._let_in(request)
             require(session.caller, *page.roles)
-            view = self._view(page, request)
+            view = self._view_of(page, request)
             loaded = await page.load(view)
             live = f"{ROOT}/live{request.path_qs[len(ROOT) :]}" if page.live else ""
             return self._page(page.template, session, view, page, {**loaded, "live": live})
 
         return show
 
-    def _view(self, page: Page, request: web.Request) -> PageView:
+    def _view_of(self, page: Page, request: web.Request) -> PageView:
+        return self._view(dict(request.match_info), _filters(query_of(page.query, request)))
+
+    def _view(
+        self, path: Mapping[str, str] = NOTHING, query: Mapping[str, str] = NOTHING
+    ) -> PageView:
         return PageView(
             api=self._api,
             now=self._clock.now(),
-            path=dict(request.match_info),
-            query=_filters(query_of(page.query, request)),
+            path=path,
+            query=query,
             metrics=self._metrics(),
+            closed=self._closed,
         )
 
     def _page(
@@ -210,7 +204,7 @@ class Console:
         status: int = 200,
     ) -> web.Response:
         notice, session.notice = session.notice, ""
-        return _html(
+        return html(
             template,
             {
                 "caller": session.caller,
@@ -231,17 +225,11 @@ class Console:
         async def stream(request: web.Request) -> web.StreamResponse:
             session = self._let_in(request)
             require(session.caller, *page.roles)
-            asked = self._view(page, request)
+            asked = self._view_of(page, request)
             template = environment().get_template(page.template)
 
             async def render() -> Parts:
-                view = PageView(
-                    api=self._api,
-                    now=self._clock.now(),
-                    path=asked.path,
-                    query=asked.query,
-                    metrics=asked.metrics,
-                )
+                view = self._view(asked.path, asked.query)
                 return parts_of(template, {**await page.load(view), **_shown_of(view)})
 
             address = f"{request.path}?{urlencode(sorted(asked.query.items()))}"
@@ -283,7 +271,7 @@ class Console:
         status: int = 200,
     ) -> web.Response:
         ids = _ids(button, given)
-        view = PageView(api=self._api, now=self._clock.now())
+        view = self._view()
         context = {
             "button": button,
             "ids": ids,
@@ -302,7 +290,7 @@ class Console:
             check_token(form, session.csrf)
             ids = _ids(button, form)
             try:
-                await self._carry_out(button, session, ids, form)
+                answered = await self._carry_out(button, session, ids, form)
             except (GatewayError, ProblemRaised) as error:
                 problem = error if isinstance(error, ProblemRaised) else of_error(error)
                 if problem.problem.status not in (404, 409, 422):
@@ -315,14 +303,15 @@ class Console:
                     status=problem.problem.status,
                 )
             session.notice = f"{button.label}: done."
-            _go(ROOT + _filled(button.back, ids))
+            made = answered.headers.get("Location", "").removeprefix(PREFIX)
+            _go(ROOT + (made or _filled(button.back, ids)))
 
         return do
 
     async def _carry_out(
         self, button: Button, session: ConsoleSession, ids: Mapping[str, str], form: Form
-    ) -> None:
-        await carry_out(
+    ) -> ApiResponse:
+        return await carry_out(
             self._api,
             button.route.call,
             caller=session.caller,
@@ -331,6 +320,66 @@ class Console:
             headers=headers_of(button, form),
             now=self._clock.now(),
         )
+
+    # ------------------------------------------------------------ many at once
+
+    def _form_of_many(
+        self, button: Button
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def show(request: web.Request) -> web.StreamResponse:
+            session = self._let_in(request)
+            require(session.caller, *button.route.roles)
+            given = _filters(query_of((*many.WHICH, *_names(button)), request))
+            return await self._many(button, session, given)
+
+        return show
+
+    async def _many(
+        self,
+        button: Button,
+        session: ConsoleSession,
+        given: Form,
+        *,
+        error: str = "",
+        status: int = 200,
+    ) -> web.Response:
+        view = self._view()
+        context = {
+            "button": button,
+            "given": given,
+            "which": {name: given[name] for name in many.WHICH if name in given},
+            "selected": await many.selected(view, button, given),
+            "error": error,
+        }
+        return self._page("many.html", session, view, None, context, status=status)
+
+    def _doing_many(self, button: Button) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def do(request: web.Request) -> web.StreamResponse:
+            session = self._let_in(request)
+            require(session.caller, *button.route.roles)
+            form = await read_form(request, self._api.settings)
+            check_token(form, session.csrf)
+            given = _filters(form)
+            view = self._view()
+            found = await many.selected(view, button, given)
+            try:
+                body_of(button, given)
+            except ProblemRaised as raised:
+                detail = raised.problem.detail
+                return await self._many(button, session, given, error=detail, status=422)
+            if form.get("count") != str(len(found.items)):
+                text = f"{len(found.items)} match by now: look again, then send"
+                return await self._many(button, session, given, error=text, status=409)
+
+            async def one(ids: Mapping[str, str]) -> None:
+                if not self._api.keys.in_force(session.caller, now=self._clock.now()):
+                    raise CallerEnded
+                await self._carry_out(button, session, ids, given)
+
+            context = {"button": button, "done": await many.each(found, one)}
+            return self._page("many_done.html", session, view, None, context)
+
+        return do
 
     # ------------------------------------------------------------ errors
 
@@ -345,9 +394,9 @@ class Console:
             session = request.get(_SESSION)
             context = {"problem": problem}
             if session is None:
-                response = _html("problem_alone.html", context, status=problem.status)
+                response = html("problem_alone.html", context, status=problem.status)
             else:
-                view = PageView(api=self._api, now=self._clock.now())
+                view = self._view()
                 response = self._page(
                     "problem.html", session, view, None, context, status=problem.status
                 )
@@ -357,76 +406,8 @@ class Console:
         return response
 
 
-def parts_of(template: jinja2.Template, context: Mapping[str, object]) -> Parts:
-    """The live blocks of a page."""
-    made = template.new_context(dict(context))
-    return {
-        name: "".join(block(made)).strip()
-        for name, block in template.blocks.items()
-        if name.startswith(_LIVE)
-    }
-
-
-@cache
-def environment() -> jinja2.Environment:
-    """Of all templates, made once in a process. What is put into them is always escaped."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("adapter.web.console"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    made.filters.update(FILTERS)
-    made.globals.update(
-        root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS, linked=linked
-    )
-    made.globals["ui"] = made.get_template("ui.html").module
-    return made
-
-
-def linked(path: str, **query: object) -> str:
-    """The address of a page of the console, with what stands in its query."""
-    given = {name: str(value) for name, value in query.items() if value not in (None, "")}
-    return ROOT + path + (f"?{urlencode(given)}" if given else "")
-
-
-def _html(template: str, context: Mapping[str, object], *, status: int = 200) -> web.Response:
-    text = environment().get_template(template).render(context)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS
-    )
-
-
 def _shown_of(view: PageView) -> Mapping[str, object]:
     return {"now": view.now, "query": view.query, "path": view.path}
-
-
-@cache
-def _files() -> Mapping[str, tuple[str, bytes]]:
-    """Digest and content of each static file."""
-    folder = resources.files("adapter.web.console").joinpath("static")
-    found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
-    return {
-        name: (hashlib.sha256(raw).hexdigest()[:12], raw)
-        for name, raw in found.items()
-        if name.rpartition(".")[2] in _TYPES
-    }
-
-
-def _static_url(name: str) -> str:
-    return f"{ROOT}/static/{_files()[name][0]}/{name}"
-
-
-async def _static(request: web.Request) -> web.StreamResponse:
-    """Its address has its digest: a browser keeps it for as long as it likes."""
-    name = request.match_info["file"]
-    digest, raw = _files().get(name, ("", b""))
-    if not digest or request.match_info["hash"] != digest:
-        raise web.HTTPNotFound
-    kind = _TYPES[name.rpartition(".")[2]]
-    return web.Response(body=raw, content_type=kind, charset="utf-8", headers=_KEPT)
 
 
 def _over_tls(request: web.Request) -> bool:

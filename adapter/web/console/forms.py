@@ -59,7 +59,7 @@ def check_token(form: Form, wanted: str) -> None:
 
 def body_of(button: Button, form: Form) -> msgspec.Struct:
     """What the route takes. Raises ProblemRaised 422 naming the field."""
-    made: dict[str, object] = {}
+    made: dict[str, object] = dict(button.fixed)
     for field in button.fields:
         given = form.get(field.name, "").strip()
         if field.kind is FieldKind.SECOND_KEY:

@@ -15,6 +15,7 @@ from adapter.errors import Conflict, NotFound
 from adapter.server.credentials import Caller
 from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
 from adapter.web.api.problems import ProblemRaised
+from adapter.web.console.closed import ClosedEntries
 
 S = TypeVar("S", bound=Struct)
 
@@ -32,6 +33,7 @@ class PageView:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     metrics: Callable[[], Awaitable[bytes]] | None = None
+    closed: ClosedEntries = field(default_factory=ClosedEntries)
 
     async def read(
         self,

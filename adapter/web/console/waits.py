@@ -1,16 +1,104 @@
-"""What waits for people: the list, and one entry of it."""
+"""What waits for people: the list, one entry of it, and what closed lately."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
+from adapter.engine.upkeep.todo import Todo, TodoEntry
 from adapter.model.todo import TodoSubject
 from adapter.web.api import todo
+from adapter.web.console.buttons import Button, button_of
 from adapter.web.console.view import PageView
+
+_SHOWN: Final = 200
+_BUTTONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A button for an entry: `does` as the list says it; `given` fills its form where it is for
+    one, `all_of` is the entry where it is for all that wait with the same fault."""
+
+    button: Button
+    does: str
+    people: int
+    typed: str
+    given: Mapping[str, str]
+    all_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedEntry:
+    out: todo.TodoOut
+    offers: Sequence[Offer]
+    about: Sequence[tuple[str, str]]
+    """(command, order, device or service point; its id), of the oldest."""
 
 
 async def load(view: PageView) -> Mapping[str, object]:
-    found = await view.read(todo.TodoList, todo.list_todo, {"limit": "500", **view.query})
-    return {"list": found, "subjects": tuple(TodoSubject)}
+    entries = await view.api.gateway.upkeep.todo.list()
+    closed = view.closed.look(entries, view.now)
+    subject = view.query.get("subject")
+    listed = [
+        listed_of(each, view.now) for each in entries if subject in (None, each.first.subject)
+    ]
+    return {
+        "entries": listed,
+        "waiting": sum(each.out.count for each in listed),
+        "dark": len({point for each in listed for point in each.out.dark}),
+        "closed": closed[:10],
+        "subjects": tuple(TodoSubject),
+    }
 
 
 async def load_entry(view: PageView) -> Mapping[str, object]:
-    return {"shown": await view.read_if_there(todo.TodoShown, todo.get_todo)}
+    entries = await view.api.gateway.upkeep.todo.list()
+    view.closed.look(entries, view.now)
+    found = next((each for each in entries if each.id == view.path["entry"]), None)
+    if found is None:
+        return {"entry": None, "items": (), "more": 0}
+    return {
+        "entry": listed_of(found, view.now),
+        "items": found.todos[:_SHOWN],
+        "more": max(len(found.todos) - _SHOWN, 0),
+    }
+
+
+def listed_of(entry: TodoEntry, now: datetime) -> ListedEntry:
+    return ListedEntry(
+        out=todo.TodoOut.of(entry, now=now), offers=offers_of(entry), about=_about(entry.first)
+    )
+
+
+def offers_of(entry: TodoEntry) -> Sequence[Offer]:
+    """What people may press; of many one button for all of them, where there is one."""
+    made: list[Offer] = []
+    for way, typed in zip(entry.first.ways, entry.commands, strict=True):
+        found = button_of(way)
+        if found is None:
+            continue
+        button, names = found
+        for_all = len(entry.todos) > 1 and button.many
+        given = {field: str(getattr(entry.first, name)) for field, name in names.items()}
+        made.append(
+            Offer(
+                button=button,
+                does=way.does,
+                people=way.people,
+                typed=typed.typed,
+                given={name: value for name, value in given.items() if value},
+                all_of=entry.id if for_all else "",
+            )
+        )
+    return made[:_BUTTONS]
+
+
+def _about(first: Todo) -> Sequence[tuple[str, str]]:
+    found = [(TodoSubject.COMMAND.value, first.id)] if first.subject is TodoSubject.COMMAND else []
+    found += [("message", first.id)] if first.subject is TodoSubject.MESSAGE else []
+    found += [("receiver", first.id)] if first.subject is TodoSubject.UNDELIVERED else []
+    found += [("order", first.order)] if first.order else []
+    found += [("meter", first.device)] if first.device else []
+    found += [("service point", first.service_point)] if first.service_point else []
+    return found

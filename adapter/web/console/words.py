@@ -1,5 +1,6 @@
 """How values are written on the pages: times, spans, counts, words."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 _NONE: Final = "–"
+_BETWEEN: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def span(seconds: float | timedelta | None) -> str:
@@ -95,6 +97,27 @@ def word(value: object) -> str:
     return str(value).replace("_", " ") if value not in (None, "") else _NONE
 
 
+def words(name: str) -> str:
+    """A name of an action as people read it: `StatusNotified` as `status notified`."""
+    return _BETWEEN.sub(" ", name).lower()
+
+
+def operation(name: str) -> str:
+    """Of the head end, without its service."""
+    service, _, short = name.rpartition(".")
+    return short if service.endswith("Service") else name
+
+
+def details(values: Mapping[str, object]) -> str:
+    """What an entry of the audit says besides, in one line."""
+    return "; ".join(f"{name} {value}" for name, value in values.items())
+
+
+def twice(value: object) -> tuple[object, object]:
+    """Of a list whose values are read as they are."""
+    return value, value
+
+
 def per_second(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 0.05 else "0"
 
@@ -109,4 +132,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "size": size,
     "word": word,
     "per_second": per_second,
+    "words": words,
+    "operation": operation,
+    "details": details,
+    "twice": twice,
 }

@@ -128,8 +128,9 @@
   });
   document.addEventListener("visibilitychange", hide);
   document.addEventListener("htmx:afterSwap", (event) => {
-    charts(event.detail.target);
-    localTimes(event.detail.target);
+    const part = event.detail.target;  // none where a part was put in place above
+    if (part) charts(part);
+    if (part) localTimes(part);
   });
   charts(document);
   localTimes(document);

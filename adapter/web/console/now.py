@@ -1,0 +1,180 @@
+"""How the gateway stands now: what waits, the head end, the queue, what comes in and goes out."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapter.commands.activity import TO_DO, State
+from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
+from adapter.server.scrape import Scrape
+from adapter.web.api import todo, upkeep
+from adapter.web.console.view import PageView
+
+_GOOD: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
+_SPAN: Final = timedelta(hours=2)
+"""This hour and the one before it; yesterday's are the same two."""
+_SHOWN: Final = 4
+_DAY: Final = timedelta(days=1)
+_SLOWER: Final = 2.0
+"""So many times as slow as yesterday is worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Of one operation, in the hours that are compared. `failed` since the start."""
+
+    name: str
+    now: Spread
+    yesterday: Spread
+    failed: float = 0.0
+
+    @property
+    def slower(self) -> bool:
+        return bool(
+            self.now.count
+            and self.yesterday.count
+            and _mean(self.now) > _SLOWER * _mean(self.yesterday)
+        )
+
+    @property
+    def mean_s(self) -> float | None:
+        return _mean(self.now) if self.now.count else None
+
+    @property
+    def mean_yesterday_s(self) -> float | None:
+        return _mean(self.yesterday) if self.yesterday.count else None
+
+    @property
+    def p95_s(self) -> float | None:
+        return self.now.quantile(0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindEnds:
+    """How the commands of a kind ended since the start."""
+
+    kind: str
+    ended: float
+    good: float
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What stands in one state; `waits`: for people."""
+
+    state: str
+    count: float
+    oldest_s: float
+    waits: bool = False
+
+
+async def load(view: PageView) -> Mapping[str, object]:
+    ready = await view.read(upkeep.ReadyOut, upkeep.get_readiness)
+    waiting = await view.read(todo.TodoList, todo.list_todo, {"limit": "500"})
+    measured = await scrape(view)
+    calls = await paces(view, Measure.CALL)
+    failed = {} if measured is None else measured.by("call_failures_total", "operation")
+    return {
+        "ready": ready,
+        "waiting": waiting,
+        "first": waiting.items[:_SHOWN],
+        "oldest": min((each.since for each in waiting.items), default=None),
+        "dark": len({point for each in waiting.items for point in each.dark}),
+        "measured": measured,
+        "calls": [_with_failures(each, failed) for each in calls],
+        "arrivals": await paces(view, Measure.ARRIVAL_TO_SEEN),
+        "kinds": [] if measured is None else list(_kinds(measured)),
+        "commands": [] if measured is None else list(_commands(measured)),
+        "orders": [] if measured is None else list(_orders(measured)),
+        "receivers": []
+        if measured is None
+        else sorted(measured.by("deliveries_oldest_seconds", "receiver")),
+        "since": None if measured is None else _started(measured, view.now),
+    }
+
+
+async def scrape(view: PageView) -> Scrape | None:
+    """What the gateway measures of itself; None where it does not."""
+    if view.metrics is None:
+        return None
+    text = (await view.metrics()).decode()
+    return await asyncio.to_thread(Scrape.of, text, view.now.timestamp())
+
+
+async def paces(view: PageView, measure: Measure) -> Sequence[Pace]:
+    """Of each operation, the most often called first."""
+    hour = view.now.replace(minute=0, second=0, microsecond=0)
+    start = hour - _SPAN + timedelta(hours=1)
+    durations = view.api.gateway.upkeep.durations
+    found = await durations.hours(DurationFilter(start=start, measure=measure))
+    before = await durations.hours(
+        DurationFilter(start=start - _DAY, end=start - _DAY + _SPAN, measure=measure)
+    )
+    now, then = _merged(found), _merged(before)
+    made = [
+        Pace(name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread()))
+        for name in {*now, *then}
+    ]
+    return sorted(made, key=lambda each: (-each.now.count, -each.yesterday.count, each.name))
+
+
+def _merged(hours: Iterable[HourOf]) -> Mapping[str, Spread]:
+    made: dict[str, Spread] = {}
+    for each in hours:
+        made.setdefault(each.name, Spread()).merge(each.spread)
+    return made
+
+
+def _with_failures(pace: Pace, failed: Mapping[str, float]) -> Pace:
+    count = sum(n for name, n in failed.items() if _short(name) == pace.name)
+    return Pace(name=pace.name, now=pace.now, yesterday=pace.yesterday, failed=count)
+
+
+def _short(operation: str) -> str:
+    service, _, name = operation.rpartition(".")
+    return name if service.endswith("Service") else operation
+
+
+def _mean(spread: Spread) -> float:
+    return spread.total_s / max(spread.count, 1)
+
+
+def _kinds(measured: Scrape) -> Iterable[KindEnds]:
+    ended = measured.by("command_ends_total", "kind")
+    oldest = measured.by("oldest_open_kind_seconds", "kind")
+    good: dict[str, float] = {}
+    for outcome in _GOOD:
+        for kind, n in measured.by("command_ends_total", "kind", outcome=outcome).items():
+            good[kind] = good.get(kind, 0) + n
+    for kind in sorted(ended, key=lambda each: (-ended[each], each)):
+        if ended[kind] or oldest.get(kind):
+            yield KindEnds(
+                kind=kind,
+                ended=ended[kind],
+                good=good.get(kind, 0),
+                oldest_s=oldest.get(kind, 0),
+            )
+
+
+def _commands(measured: Scrape) -> Iterable[Stage]:
+    oldest = measured.by("oldest_open_command_seconds", "state")
+    for state, n in measured.by("commands", "state").items():
+        if n and not State(state).final:
+            yield Stage(
+                state=state, count=n, oldest_s=oldest.get(state, 0), waits=State(state) in TO_DO
+            )
+
+
+def _orders(measured: Scrape) -> Iterable[Stage]:
+    oldest = measured.by("oldest_open_order_seconds", "state")
+    for state, n in measured.by("orders", "state").items():
+        if n:
+            yield Stage(state=state, count=n, oldest_s=oldest.get(state, 0))
+
+
+def _started(measured: Scrape, now: datetime) -> timedelta | None:
+    began = measured.began_s
+    return timedelta(seconds=max(now.timestamp() - began, 0)) if began else None
