@@ -83,6 +83,7 @@ class Console:
                 path = f"{ROOT}/many/{button.name}"
                 router.add_get(path, self._form_of_many(button))
                 router.add_post(path, self._doing_many(button), expect_handler=continue_later)
+        router.add_get(ROOT + "/", _to_the_front)
         for page in PAGES:
             router.add_get(ROOT + page.path, self._showing(page))
             if page.live:
@@ -408,6 +409,10 @@ class Console:
 
 def _shown_of(view: PageView) -> Mapping[str, object]:
     return {"now": view.now, "query": view.query, "path": view.path}
+
+
+async def _to_the_front(request: web.Request) -> web.StreamResponse:
+    _go(ROOT)
 
 
 def _over_tls(request: web.Request) -> bool:

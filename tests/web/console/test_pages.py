@@ -1,0 +1,140 @@
+"""Every page over HTTP, with all that strangers can name being an attack on who looks."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from adapter.engine.clock import HandClock
+from adapter.web.console.pages import PAGES, Page
+from adapter.webhooks.sender import WebhookReceiver
+from tests.engine.feed.receiving import a_receiver
+from tests.support import every_case
+from tests.web.both_servers import NOON, Rig, a_rig
+from tests.web.console.hostile import ATTACK, SHOWN, plant
+from tests.web.console.visitor import Shown, Visitor, a_console, a_visitor, check_strict, tags_of
+
+_LINK = re.compile(r'href="/console(/[^"]+)"')
+
+
+def check_harmless(shown: Shown, where: str) -> None:
+    """That nothing of an attack became an element, an attribute or a script, and no template."""
+    check_strict(shown.text)
+    for tag, attributes in tags_of(shown.text):
+        assert tag != "img", where
+        assert tag != "script" or "/console/static/" in (attributes["src"] or ""), where
+    assert "<script>x" not in shown.text, where
+    assert "&49" not in shown.text, "what was given was taken for a template"
+
+
+@asynccontextmanager
+async def a_hostile_site(by: str = "switcher") -> AsyncIterator[tuple[Rig, Visitor]]:
+    receiver = WebhookReceiver(a_receiver("http://127.0.0.1:1"), HandClock(NOON))
+    async with AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(a_rig(receivers=[receiver]))
+        await plant(rig)
+        yield rig, await stack.enter_async_context(a_visitor(rig, by))
+
+
+async def addresses(rig: Rig, page: Page) -> list[str]:
+    """Of all that the page is of in the store."""
+    entries = await rig.gateway.upkeep.todo.list()
+    found = {
+        "entry": [each.id for each in entries],
+        "command": [f"{each.first.id}" for each in entries if each.first.subject == "command"],
+        "number": ["1", "2", "9", "x"],
+        "order": [item["id"] for item in (await rig.ask("GET", "/orders"))["items"]],
+        "message": [str(row.id) for row in await rig.rows()],
+        "receiver": ["cis"],
+        "schedule": [item["id"] for item in (await rig.ask("GET", "/schedules"))["items"]],
+    }
+    paths = [page.path]
+    for name, ids in found.items():
+        paths = [
+            path.replace(f"{{{name}}}", id_)
+            for path in paths
+            for id_ in (ids if f"{{{name}}}" in path else [""])
+        ]
+    return paths
+
+
+async def test_no_page_shows_what_strangers_name_unescaped() -> None:
+    async with a_hostile_site() as (rig, visitor), a_visitor(rig, "admin") as admin:
+        schedule = {
+            "kind": "scheduled_read_scalar",
+            "group": "G<b>1",
+            "name": ATTACK,
+            "recurrence": {"first": "00:00:00", "length_s": 3600},
+        }
+        made = await rig.ask("POST", "/schedules", schedule, by="operator")
+        assert made.status == 202, made
+        attacked: dict[str, bool] = {}
+        with every_case() as case:
+            for page in PAGES:
+                for path in await addresses(rig, page):
+                    with case(path):
+                        assert "{" not in path
+                        shown = await (admin if page.path == "/keys" else visitor).open(path)
+                        assert shown.status == 200, shown.text[-2000:]
+                        check_harmless(shown, path)
+                        attacked[page.path] = attacked.get(page.path, False) or SHOWN in shown.text
+        quiet = {page for page, shows in attacked.items() if not shows}
+        assert quiet == {
+            "/keys", "/deliveries", "/deliveries/{receiver}", "/intake",
+        }, "each of the other pages shows something that a stranger named"  # fmt: skip
+
+
+async def test_no_form_shows_what_its_address_says_unescaped() -> None:
+    async with a_hostile_site() as (_, visitor):
+        pages = [await visitor.open("/waits"), await visitor.open("/commands")]
+        entries = re.findall(r'href="/console(/waits/[^"]+)"', pages[0].text)
+        pages += [await visitor.open(entry) for entry in entries]
+        links = {path.replace("&amp;", "&") for page in pages for path in _LINK.findall(page.text)}
+        forms = {path for path in links if path.startswith(("/do/", "/many/"))}
+        assert len(forms) > 10
+        with every_case() as case:
+            for path in sorted(forms):
+                with case(path):
+                    shown = await visitor.open(path)
+                    assert shown.status in (200, 403)
+                    check_harmless(shown, path)
+        shown = await visitor.open("/do/read-switch?devices=%3Cscript%3Ex%3C%2Fscript%3E")
+        assert SHOWN in shown.text
+        check_harmless(shown, "prefilled")
+
+
+async def test_an_error_shows_what_was_asked_for_escaped() -> None:
+    async with a_console("reader") as (_, visitor):
+        for path in ("/commands/%3Cscript%3Ex%3C%2Fscript%3E", "/x%3Cb%3E", "/commands?%3Cb=1"):
+            shown = await visitor.open(path)
+            assert shown.status in (404, 422), path
+            assert shown.headers["Content-Type"].startswith("text/html")
+            check_harmless(shown, path)
+
+
+async def test_the_parts_that_are_pushed_are_those_of_the_page() -> None:
+    async with a_hostile_site() as (rig, visitor):
+        for page in PAGES:
+            if not page.live or page.path == "/keys":
+                continue
+            path = (await addresses(rig, page))[0]
+            whole = (await visitor.open(path)).text
+            url = f"{rig.rest.url}/console/live{path}"
+            wanted = set(re.findall(r'id="(live_\w+)"', whole))
+            assert wanted, path
+            pushed: dict[str, str] = {}
+            async with visitor.http.get(url) as response:
+                assert response.status == 200, path
+                name = ""
+                while wanted - set(pushed) or "trouble" not in pushed:
+                    line = (await response.content.readline()).decode().rstrip("\r\n")
+                    field, _, value = line.partition(": ")
+                    if field == "event":
+                        name = value
+                        pushed.setdefault(name, "")
+                    elif field == "data":
+                        pushed[name] += f"{value}\n"
+            assert pushed.pop("trouble").strip() == "", path
+            assert set(pushed) == wanted
+            for html in pushed.values():
+                assert "<script" not in html
+                assert 'name="csrf"' not in html, "what is pushed is of nobody"
