@@ -20,6 +20,8 @@ class FieldKind(StrEnum):
     YES = "yes"
     """True or false: a box to tick."""
     NUMBER = "number"
+    DAY = "day"
+    """A date without a time."""
     LINES = "lines"
     """A list: one item a line."""
     TIME = "time"
@@ -107,7 +109,7 @@ _READ_AGAIN: Final = (
     ),
     FormField(name="group", label="Group"),
     FormField(name="since", label="Since", kind=FieldKind.TIME),
-    FormField(name="day", label="Day"),
+    FormField(name="day", label="Day", kind=FieldKind.DAY),
     FormField(
         name="kind",
         label="Read",
