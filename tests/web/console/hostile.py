@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
+from xml.sax.saxutils import escape
 
 from adapter.commands.activity import (
     TO_DO,
@@ -35,6 +36,7 @@ from tests.builders import (
     an_install,
 )
 from tests.web.both_servers import NOON, XML, Rig
+from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 
 ATTACK: Final = """<script>x</script>"'&{{7*7}}<img src=x onerror=y>"""
 SHOWN: Final = "&lt;script&gt;x&lt;/script&gt;"
@@ -87,7 +89,10 @@ async def plant(rig: Rig) -> None:
         )
     )
     meter = replace(
-        a_device(METER), endpoint=EndpointId(f"E{ATTACK}"), serial=ATTACK, groups=frozenset({ATTACK})
+        a_device(METER),
+        endpoint=EndpointId(f"E{ATTACK}"),
+        serial=ATTACK,
+        groups=frozenset({ATTACK}),
     )
     # As no import lets it in.
     await store.import_(
@@ -132,3 +137,16 @@ async def plant(rig: Rig) -> None:
     await gateway.orders.drain()
     await rig.post("/openway/status", f"<nonsense>{ATTACK}".encode(), XML)
     await store.save([Change(publications=(a_publication("a", type="openway.order.completed"),))])
+    schedule = {
+        "kind": "scheduled_read_scalar",
+        "group": "G<b>1",
+        "name": ATTACK,
+        "recurrence": {"first": "00:00:00", "length_s": 3600},
+    }
+    made = await rig.ask("POST", "/schedules", schedule, by="operator")
+    assert made.status == 202, made
+    log = event_log(meter_event(escape(ATTACK)).replace("<e:ID>18001</e:ID>", ""))
+    await rig.post("/openway/data", data_arrived(read_data(escape(ATTACK), [1, 2])), XML)
+    own = "2.16.840.1.114416.15.243.700001"
+    await rig.post("/openway/data", data_arrived(read_data(own, [1], log=log)), XML)
+    await gateway.drain()
