@@ -106,7 +106,7 @@ def show(session: Session, group: str | None, as_json: bool) -> None:
         return
     today = {f"today: {name}": value for name, value in fields(answer.pop("today")).items()}
     today.pop("today: group")
-    print_fields(today | answer)
+    print_fields({name.replace("_", " "): value for name, value in (today | answer).items()})
 
 
 @completeness.command()
