@@ -6,27 +6,20 @@ from pathlib import Path
 
 import apsw
 
-from adapter.engine.commands.ports import Import
-from adapter.model.device import InstallEvent, ServicePoint
+from adapter.model.device import InstallEvent
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.store.readings.file import connect_reader_of_both
 from adapter.store.readings.views import FILES, VIEWS
-from tests.export.filled_store import MIDNIGHT, Loader, a_store, devices, esn, intervals
+from adapter.store.registry.registry import put_install
+from tests.export.filled_store import MIDNIGHT, Loader, a_store, esn, intervals
 from tests.store.readings.test_device_days import counted
 
 POINT = ServicePointId("SP-1")
 
 
 async def filled(loader: Loader) -> None:
-    await loader.store.import_(
-        Import(
-            devices=devices(1).devices,
-            service_points=(ServicePoint(id=POINT),),
-            installs=(
-                InstallEvent(device=DeviceId("M1"), service_point=POINT, installed_at=MIDNIGHT),
-            ),
-        )
-    )
+    install = InstallEvent(device=DeviceId("M1"), service_point=POINT, installed_at=MIDNIGHT)
+    await loader.store.database.write(lambda tx: put_install(tx.connection, install, 1))
     await loader.load(intervals(1, ["1"] * 95), intervals(2, ["1"] * 4))
     await counted(loader, 1)
 
