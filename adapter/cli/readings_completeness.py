@@ -54,7 +54,7 @@ WINDOWS: Final = columns(
 )
 
 
-class LocalDay(click.ParamType[date]):
+class DayParam(click.ParamType[date]):
     name = "day"
 
     def convert(
@@ -66,7 +66,7 @@ class LocalDay(click.ParamType[date]):
             self.fail("needs a day as 2026-03-01", param, ctx)
 
 
-_DAY: Final = LocalDay()
+_DAY: Final = DayParam()
 
 
 def _listed(function: F) -> F:
