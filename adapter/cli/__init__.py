@@ -18,6 +18,7 @@ from adapter.cli.client import NoDocument
 from adapter.cli.commands import command
 from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
+from adapter.cli.commands_switching import switching
 from adapter.cli.config import config
 from adapter.cli.events import device_events, outages
 from adapter.cli.feed import events
@@ -75,8 +76,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
-    device_events, outages, readings, completeness, schedule, subscriptions, retention,
-    clock, holds, quarantine,
+    device_events, outages, readings, completeness, schedule, subscriptions, retention, clock,
+    holds, switching, quarantine,
     set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
     record,
     replay,

@@ -228,6 +228,17 @@ def receivers() -> TableShown:
     )
 
 
+def limits() -> TableShown:
+    from adapter.service.settings_table import limit_rows
+
+    return TableShown(
+        "Settings of caps, of what is spread, and of quotas",
+        ("setting", "type", "range", "default", "what it is"),
+        tuple((row.name, row.type, row.range, row.default, row.help) for row in limit_rows()),
+        code_first=True,
+    )
+
+
 def sections() -> TableShown:
     from adapter.service.settings_table import sections
 
@@ -359,6 +370,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "import": import_,
         "settings": settings,
         "receivers": receivers,
+        "limits": limits,
         "sections": sections,
         "exits": exits,
         "values": values,

@@ -131,6 +131,21 @@ def publications() -> Lines:
             "reason since text",
         ),
         (
+            "gateway.resume_requested",
+            "somebody asks that switching goes on; another person has to confirm",
+            "by expires_at reason request",
+        ),
+        (
+            "gateway.limit_reached",
+            "a request has no room in a cap or quota, once for each hour or day",
+            "began limit member most span",
+        ),
+        (
+            "gateway.override_<began or ended>",
+            "somebody lets more pass than a limit allows, or no longer",
+            "begins_at by ended_by ends_at limit override reason",
+        ),
+        (
             "head_end.<silent or silence_over>",
             "the head end is too quiet, or no longer",
             "allowed_s last_arrival raised_at",

@@ -3,6 +3,8 @@
 What a command finds out about itself on the way (its "own" events) is never told from outside.
 """
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from adapter.commands.activity import Failure, Work
@@ -162,7 +164,10 @@ class TimePassed(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Approved(Struct, frozen=True, kw_only=True, gc=False):
+    """`not_before`: where many are approved at once, when this one may leave."""
+
     by: str
+    not_before: datetime | None = None
 
 
 class CancelAsked(Struct, frozen=True, kw_only=True, gc=False):

@@ -118,8 +118,8 @@ def _take(transition: Transition, event: ActivityEvent) -> None:
     match event:
         case Validated():
             progress.validated(transition, event)
-        case Approved(by=by):
-            progress.approved(transition, by)
+        case Approved(by=by, not_before=not_before):
+            progress.approved(transition, by, not_before)
         case CancelAsked(by=by, reason=reason):
             cancel(transition, by, reason)
         case RetryAsked():

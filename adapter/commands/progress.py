@@ -81,11 +81,13 @@ def validated(transition: Transition, event: Validated) -> None:
     ready(transition)
 
 
-def approved(transition: Transition, by: str) -> None:
+def approved(transition: Transition, by: str, not_before: datetime | None) -> None:
     """Raises Forbidden for the requester."""
     if not by or alike(by, transition.command.request.requester):
         raise Forbidden("a second person must approve, not the requester")
     transition.set(approved_by=by)
+    if not_before is not None:
+        transition.set(effective_at=max(transition.activity.effective_at, not_before))
     ready(transition)
 
 

@@ -26,8 +26,9 @@ from adapter.commands.flows import (
     Scope,
 )
 from adapter.commands.timing import given_in_utc
+from adapter.commands.usage_limits import Hours, SwitchCap, SwitchSpread
 from adapter.errors import InvalidRequest
-from adapter.model.bounds import CountOrZero, check_bounds
+from adapter.model.bounds import CountOrZero, PositiveSeconds, check_bounds
 from adapter.model.device import (
     THIS_HEAD_END,
     Device,
@@ -62,9 +63,19 @@ class SwitchPolicy:
     weekdays: Annotated[frozenset[int], "days on which disconnects may leave"] = frozenset(range(7))
     per_hour: Annotated[CountOrZero | None, "disconnects in any hour; empty: no limit"] = None
     needs_approval: Annotated[bool, "a second person must approve every disconnect"] = False
+    resume_s: Annotated[
+        PositiveSeconds, "within so long a second person has to confirm that switching goes on"
+    ] = 900.0
+    longest_override_s: Annotated[PositiveSeconds, "an override of a limit ends by then"] = 86_400.0
+    cap: tuple[SwitchCap, ...] = ()
+    spread: tuple[SwitchSpread, ...] = ()
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+    @property
+    def hours(self) -> Hours:
+        return Hours(window=self.window, weekdays=self.weekdays, zone=self.time_zone)
 
 
 def check_request(request: CommandRequest, *, now: datetime) -> None:

@@ -60,6 +60,7 @@ class Loops:
         runner.add("publish", workers.publisher.once)
         runner.add("intake", self._take_in)
         runner.add("clock", upkeep.clock_watch.once)
+        runner.add("switch_safety", upkeep.switch_safety.once)
         if upkeep.witness is not None:
             runner.add("witness", upkeep.witness.once)
         runner.add("events", events.once)
@@ -78,6 +79,7 @@ class Loops:
             await self._upkeep.witness.check()
         await self._upkeep.clock_watch.start()
         await self._workers.dispatcher.recover()
+        await self._upkeep.switch_safety.start()
         await self._registry.start()
         await self._feed.deliveries.start()
         if background:
@@ -112,6 +114,7 @@ class Loops:
 
     async def drain(self) -> None:
         await self._upkeep.clock_watch.once()
+        await self._upkeep.switch_safety.once()
         worked = 1
         while worked:
             worked = await self._correlate()

@@ -29,7 +29,7 @@ from tenacity import (
 )
 
 from adapter.commands.calls import Answer, Call
-from adapter.commands.flows import Operation, Priority
+from adapter.commands.flows import SWITCH_OPERATIONS, Operation, Priority
 from adapter.engine.tracing import SpanName, TraceSpan, current, span
 from adapter.errors import (
     ContractViolation,
@@ -132,6 +132,8 @@ class HeadEndClient:
         self._context = tls_context(settings.tls) if settings.tls is not None else None
         self._transport: Transport | None = None
         self._targets: dict[tuple[Operation, str, str], RequestTarget] = {}
+        self.switches_barred: Callable[[], bool] = lambda: False
+        """Asked right before the first byte of a connect or disconnect: then it does not leave."""
 
     async def __aenter__(self) -> "HeadEndClient":
         self.open()
@@ -195,10 +197,11 @@ class HeadEndClient:
         encoded = self._encode(call)
         target = self._target(call.operation, encoded)
         reply, trace = HttpReply(), traced.traceparent if self._settings.traceparent else ""
+        barred = self.switches_barred if call.operation in SWITCH_OPERATIONS else None
         error: HeadEndError | None = None
         sent_at, began = self._clock(), time.monotonic()
         try:
-            await self._send(transport, target, encoded.body, deadline, reply, trace)
+            await self._send(transport, target, encoded.body, deadline, reply, trace, barred)
             return await self._judge(call, reply)
         except HeadEndError as raised:
             error = raised
@@ -230,10 +233,13 @@ class HeadEndClient:
         deadline: float,
         reply: HttpReply,
         trace: str,
+        barred: Callable[[], bool] | None,
     ) -> None:
         # The deadline is the transport's alone: a second time-out around it, due at the same
         # instant, would hide whether the request had left.
-        post = partial(transport.post, target, body, deadline=deadline, reply=reply, trace=trace)
+        post = partial(
+            transport.post, target, body, deadline=deadline, reply=reply, trace=trace, barred=barred
+        )
         try:
             await post()
         except NotConnected as error:

@@ -11,7 +11,7 @@ import re
 import select
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -52,6 +52,10 @@ class _Unreadable(Exception):
 
 class _DeadlinePassed(Exception):
     pass
+
+
+class _Barred(Exception):
+    """There is a connection, and nothing may leave on it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +164,15 @@ class Transport:
         deadline: float,
         reply: HttpReply,
         trace: str = "",
+        barred: Callable[[], bool] | None = None,
     ) -> None:
         """Send `data` and fill `reply`; `deadline` is in the event loop's time, `trace` is told as
-        the traceparent.
+        the traceparent. `barred` is asked once there is a connection: then nothing leaves.
 
         Raises NotConnected or NotSent when no byte has left, OutcomeUnknown for everything after.
         """
         try:
-            await self._exchange(target, data, deadline, reply, trace)
+            await self._exchange(target, data, deadline, reply, trace, barred)
         except Exception as error:
             # Whatever it was, also what nobody foresaw: it is known whether it may have acted.
             if reply.sent:
@@ -175,7 +180,13 @@ class Transport:
             raise _not_sent(error) from error
 
     async def _exchange(
-        self, target: RequestTarget, data: bytes, deadline: float, reply: HttpReply, trace: str
+        self,
+        target: RequestTarget,
+        data: bytes,
+        deadline: float,
+        reply: HttpReply,
+        trace: str,
+        barred: Callable[[], bool] | None,
     ) -> None:
         connector = self._single if target.fresh else self._pooled
         connection = await _connected(connector, target, deadline)
@@ -183,6 +194,8 @@ class Transport:
             protocol = connection.protocol
             assert protocol is not None
             await ready(protocol, deadline)
+            if barred is not None and barred():
+                raise _Barred
             expected = Expected(protocol, self._known)
             self._send(protocol, target, data, reply, trace)
             with _Patience(expected, target.timeouts.reply_s, deadline) as patience:
@@ -372,6 +385,8 @@ def _not_sent(error: Exception) -> NotSent:
             return NotConnected("the head end's name does not resolve")
         case aiohttp.ConnectionTimeoutError():
             return NotConnected("no connection within the time-out")
+        case _Barred():
+            return NotSent("switch orders are held")
         case _DeadlinePassed():
             return NotConnected("the deadline passed before a connection stood", again=False)
         case aiohttp.ClientConnectorError():

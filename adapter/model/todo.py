@@ -29,3 +29,5 @@ class TodoSubject(StrEnum):
     """The file of API keys as it is now cannot be used."""
     SWITCH_HOLD = "switch_hold"
     """No switch order leaves; the clock is one of the reasons."""
+    LIMIT = "limit"
+    """A cap or a quota has no room."""

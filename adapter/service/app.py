@@ -297,6 +297,7 @@ def command_settings(settings: Settings) -> CommandSettings:
             lease_s=settings.engine.lease_s,
             switch=settings.switch,
             head_end=_name(settings),
+            quotas=settings.engine.quota,
         ),
         parking=ParkingPolicy(
             most=settings.callbacks.parked_most,

@@ -15,6 +15,7 @@ from adapter.engine.commands.message_log import MessageLog
 from adapter.engine.commands.ports import Clock, DeviceRegistry, HeadEnd, Sink
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.switch_safety import SwitchSafety
 from adapter.engine.commands.workers import connect_workers
 from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.feed.feed import Feed
@@ -65,6 +66,7 @@ from adapter.service.upkeep import (
 )
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.commands.holds import SqliteHolds
+from adapter.store.commands.switch_safety import SqliteSwitchSafety
 from adapter.store.feed import SqliteFeed
 from adapter.store.feed_deliveries import SqliteDeliveries
 from adapter.store.orders.orders import SqliteOrders
@@ -181,6 +183,7 @@ def connect(
         receivers=receivers,
         alarm_after=alarm_after,
     )
+    client.switches_barred = gateway.upkeep.holds.barred
     watch = HeadEndWatch(client.limits, gateway.upkeep.signals, clock)
     gateway.upkeep.doubts.append(watch.doubt)
     gateway.upkeep.todo.sources.append(watch.todo)
@@ -249,6 +252,16 @@ def assemble(
         moved=lambda command: order_sink.moved(command),
     )
     commands = Commands(store, store, workers, payloads.data, clock)
+    safety = SwitchSafety(
+        SqliteSwitchSafety(database),
+        holds,
+        clock,
+        settings.dispatch.switch,
+        settings.dispatch.limits,
+        workers.submitter.next_id,
+        store.load,
+        runner.poke,
+    )
     registry = Registry(store, devices, SqliteServicePoints(database), clock)
     parts = orders or OrderParts()
     running_orders = Orders(
@@ -295,6 +308,7 @@ def assemble(
     keeping = Upkeep(
         store,
         holds=holds,
+        switch_safety=safety,
         clock_watch=watch,
         retention=Retention(
             SqlitePruning(database),
@@ -303,7 +317,9 @@ def assemble(
             paused=lambda: holds.doubts_clock,
         ),
         todo=Todos(
-            SqliteTodos(database), clock, todo_sources(holds, kept_subscriptions, feed.deliveries)
+            SqliteTodos(database),
+            clock,
+            todo_sources(holds, safety, kept_subscriptions, feed.deliveries),
         ),
         signals=signals,
         durations=durations,

@@ -100,6 +100,10 @@ METRICS: Final[Mapping[str, MetricRow]] = MappingProxyType({
     "todo_dark":                      _row(G, "service points without supply among them"),
     "signals_total":                  _row(C, "what was said since the start, see the table of signals", signal=Signal),
     "switch_holds":                   _row(G, "1: no connect and no disconnect leaves, for this reason", reason=HoldReason),
+    "switch_orders_open":             _row(G, "connects and disconnects that are open, by where they are", place=("queued", "not_due", "sent", "in_doubt")),
+    "limit_waiting":                  _row(G, "requests that wait for room in a cap or quota", limit=_ANY),
+    "limit_used_ratio":               _row(G, "used of a cap or quota, of the member that has used most of it; 1: all", limit=_ANY, span=_ANY),
+    "limit_overrides":                _row(G, "overrides of caps and quotas in force"),
     "clock_off_seconds":              _row(G, "how far the wall clock is from what it should show"),
     # REST
     "rest_request_seconds":           _row(H, "a request of the REST interface", route=_ANY),

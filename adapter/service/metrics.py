@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from adapter import __version__
 from adapter.engine.commands.ports import Clock, Ledger
+from adapter.engine.commands.switch_safety import LimitState, SwitchCounts
 from adapter.engine.feed.deliveries import ReceiverLoop
 from adapter.engine.gateway import Gateway
 from adapter.engine.readings.intake import PayloadIntake
@@ -61,6 +62,8 @@ class Asked:
     dark_meters: int
     newest: int
     oldest: Mapping[str, datetime]
+    switches: SwitchCounts
+    limits: Sequence[LimitState]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +109,8 @@ class Metrics:
             dark_meters=await gateway.events.count_without_supply(),
             newest=(await gateway.feed.bounds()).newest,
             oldest={name: at for name, at in oldest.items() if at is not None},
+            switches=await gateway.upkeep.switch_safety.store.counts(),
+            limits=await gateway.upkeep.switch_safety.limit_states(),
         )
 
     # ------------------------------------------------------------ in memory
@@ -171,6 +176,13 @@ class Metrics:
             waiting.setdefault(entry.first.subject.value, []).append(entry)
         return {
             "store_up": _one(True),
+            **_limits(asked.limits),
+            "switch_orders_open": _each(
+                {
+                    name: getattr(asked.switches, name)
+                    for name in ("queued", "not_due", "sent", "in_doubt")
+                }
+            ),
             "commands": _each(ledger.commands_by_state),
             "commands_accepted_total": _one(ledger.accepted),
             "oldest_open_command_seconds": _ages(states, now),
@@ -199,6 +211,30 @@ class Metrics:
             "store_bytes": _each(gauges.file_bytes),
             "disk_free_bytes": _one(shutil.disk_usage(gauges.folder).free),
         }
+
+
+def _limits(states: Sequence[LimitState]) -> dict[str, Found]:
+    waiting: dict[Labels, float] = {}
+    used: dict[Labels, float] = {}
+    overrides: set[str] = set()
+    for each in states:
+        total = 0 if each.waiting is None else each.waiting.waiting
+        waiting[each.limit,] = waiting.get((each.limit,), 0.0) + total
+        spans = (
+            ("hour", each.used_this_hour, each.per_hour),
+            ("day", each.used_today, each.per_day),
+        )
+        for span, count, most in spans:
+            if most is not None:
+                share = count / most if most else 1.0
+                used[each.limit, span] = max(used.get((each.limit, span), 0.0), share)
+        if each.override is not None:
+            overrides.add(each.override.id)
+    return {
+        "limit_waiting": waiting,
+        "limit_used_ratio": used,
+        "limit_overrides": _one(len(overrides)),
+    }
 
 
 class _Families(Collector):

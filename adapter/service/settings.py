@@ -22,7 +22,8 @@ from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy
-from adapter.errors import SettingsError
+from adapter.commands.usage_limits import CallQuota
+from adapter.errors import SettingsError, meant
 from adapter.fieldwork.settings import FieldWorkSettings, ReplySettings
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.bounds import (
@@ -39,6 +40,7 @@ from adapter.model.bounds import (
 )
 from adapter.model.secret import Secret
 from adapter.model.values import replace
+from adapter.orders.order import OrderKind
 from adapter.server.settings import ListenerSettings, RestSettings
 from adapter.settings.conversion import path_of
 from adapter.settings.loading import PREFIX, Sources, read_section
@@ -192,6 +194,7 @@ class EngineSettings:
     kinds: Annotated[frozenset[CommandKind], "command kinds that the head end offers"] = frozenset(
         CommandKind
     )
+    quota: tuple[CallQuota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +374,7 @@ class Settings:
         _check_url("listener.public_url", self.listener.public_url)
         _check_url("api.url", self.api.url)
         self._check_client()
+        self._check_limits()
         for name, zone in (
             ("switch.time_zone", self.switch.time_zone),
             ("contract.time_zone", self.contract.time_zone),
@@ -386,6 +390,17 @@ class Settings:
         clear = parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or "")
         if clear and self.api.key is not None and not self.api.allow_cleartext:
             raise SettingsError("api.url: a key over plain http needs api.allow_cleartext")
+
+    def _check_limits(self) -> None:
+        """A cap and a quota are known by their names; orders are of the kinds that there are."""
+        names = [cap.name for cap in self.switch.cap]
+        names += [quota.name for quota in self.engine.quota]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SettingsError(f"switch.cap: {', '.join(twice)}: a name is given twice")
+        kinds = [kind for spread in self.switch.spread for kind in spread.orders]
+        if strange := sorted(set(kinds) - set(OrderKind)):
+            why = f"{strange[0]}: unknown{meant(strange[0], OrderKind)}"
+            raise SettingsError(f"switch.spread: orders: {why}")
 
 
 def _check_url(name: str, url: str) -> None:

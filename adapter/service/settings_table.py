@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
+from adapter.commands.usage_limits import CallQuota, SwitchCap, SwitchSpread
 from adapter.model.secret import Secret
 from adapter.model.values import replace
 from adapter.service.settings import LoadedSettings, Settings
@@ -21,6 +22,7 @@ _UNITS: Final = (
     ("_bytes", "bytes"),
     ("_days", "days"),
     ("per_hour", "per hour"),
+    ("per_day", "per day"),
     ("per_minute", "per minute"),
 )
 
@@ -49,10 +51,19 @@ def rows() -> tuple[SettingRow, ...]:
 
 def receiver_rows() -> tuple[SettingRow, ...]:
     """Settings of the tables of which there may be any number."""
-    kinds = (
-        ("events.webhook", ReceiverSettings),
-        ("events.callback", CallbackReceiverSettings),
+    return _listed_rows(
+        ("events.webhook", ReceiverSettings), ("events.callback", CallbackReceiverSettings)
     )
+
+
+def limit_rows() -> tuple[SettingRow, ...]:
+    """As `receiver_rows`, of caps, of what is spread, and of quotas."""
+    return _listed_rows(
+        ("switch.cap", SwitchCap), ("switch.spread", SwitchSpread), ("engine.quota", CallQuota)
+    )
+
+
+def _listed_rows(*kinds: tuple[str, type]) -> tuple[SettingRow, ...]:
     found = (leaf for at, kind in kinds for leaf in leaves(kind, at))
     return tuple(replace(_row(leaf.name, [("", leaf)]), variable="") for leaf in found)
 
@@ -227,14 +238,21 @@ def shown(loaded: LoadedSettings, *, everything: bool = True) -> tuple[SettingSh
         for leaf in leaves(Settings)
         if not _absent(loaded, leaf)
     )
-    found += tuple(_receivers_shown(loaded))
+    found += tuple(_listed_shown(loaded))
     return tuple(each for each in found if everything or each.origin != "default")
 
 
-def _receivers_shown(loaded: LoadedSettings) -> Iterator[SettingShown]:
+def _listed_shown(loaded: LoadedSettings) -> Iterator[SettingShown]:
     """Those of tables of which there may be any number: by their number in the file."""
-    events = loaded.settings.events
-    for at, several in (("events.webhook", events.webhook), ("events.callback", events.callback)):
+    given = loaded.settings
+    tables: tuple[tuple[str, tuple[object, ...]], ...] = (
+        ("events.webhook", given.events.webhook),
+        ("events.callback", given.events.callback),
+        ("switch.cap", given.switch.cap),
+        ("switch.spread", given.switch.spread),
+        ("engine.quota", given.engine.quota),
+    )
+    for at, several in tables:
         for number, receiver in enumerate(several, start=1):
             for leaf in leaves(type(receiver), f"{at}.{number}"):
                 value = getattr(receiver, leaf.name.rpartition(".")[2])

@@ -10,6 +10,7 @@ from adapter.engine.commands.commands import Commands
 from adapter.engine.commands.ports import Clock
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.switch_holds import SwitchHolds
+from adapter.engine.commands.switch_safety import SwitchSafety
 from adapter.engine.feed.deliveries import EventDeliveries
 from adapter.engine.orders.orders import Orders
 from adapter.engine.schedules.schedules import Schedules
@@ -21,7 +22,9 @@ from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.engine.upkeep.todo import Source, Todo
 from adapter.engine.upkeep.todo_kinds import (
     of_head_end,
+    of_held_reconnect,
     of_hold,
+    of_limit,
     of_receiver,
     of_silence,
     of_subscription,
@@ -171,13 +174,27 @@ def doubts(subscriptions: Subscriptions, deliveries: EventDeliveries) -> list[Do
     return [silent, undelivered]
 
 
+_MOST_RECONNECTS: Final = 1_000
+
+
 def todo_sources(
-    holds: SwitchHolds, subscriptions: Subscriptions, deliveries: EventDeliveries
+    holds: SwitchHolds,
+    safety: SwitchSafety,
+    subscriptions: Subscriptions,
+    deliveries: EventDeliveries,
 ) -> list[Source]:
     """What waits for people and is no row of a list."""
 
     async def held() -> Sequence[Todo]:
-        return [of_hold(hold) for hold in holds.all()]
+        reasons = holds.all()
+        found = [of_hold(hold) for hold in reasons]
+        if reasons:
+            reconnects = await safety.store.held_reconnects(_MOST_RECONNECTS)
+            found += [of_held_reconnect(each, reasons[0]) for each in reconnects]
+        return found
+
+    async def limits() -> Sequence[Todo]:
+        return [of_limit(each) for each in await safety.store.wait_totals()]
 
     async def head_end() -> Sequence[Todo]:
         found = [of_silence(await subscriptions.silence())]
@@ -188,4 +205,4 @@ def todo_sources(
         found = [of_receiver(each.state, await each.oldest()) for each in deliveries.all()]
         return [each for each in found if each is not None]
 
-    return [held, head_end, receivers]
+    return [held, limits, head_end, receivers]

@@ -11,6 +11,7 @@ from adapter.commands.activity import Command, CommandRequest
 from adapter.commands.clocks import ClockPolicy
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.rules import SwitchPolicy
+from adapter.commands.usage_limits import CallQuota
 from adapter.engine.clock import HandClock, SystemClock
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
@@ -27,6 +28,7 @@ from adapter.model.values import replace
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.settings import RetentionSettings
+from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
 from adapter.simulator.server import Simulator
@@ -125,11 +127,15 @@ class Life:
 
 
 @asynccontextmanager
-async def a_head_end(*, by_hand: bool = True) -> AsyncIterator[Simulator]:
+async def a_head_end(
+    *, by_hand: bool = True, meters: int = 8, scripts: tuple[Script, ...] = ()
+) -> AsyncIterator[Simulator]:
     """Its clock is right. It is turned by hand as well, so that no test depends on the machine's
     speed; not `by_hand`, for a gateway that runs by itself."""
     config = SimulatorConfig(
-        population=PopulationPlan(count=8, generating_share=0.0), timing=Timing(jitter=0.0)
+        population=PopulationPlan(count=meters, generating_share=0.0),
+        timing=Timing(jitter=0.0),
+        scripts=scripts,
     )
     clock = HandClock(NOON) if by_hand else SystemClock()
     async with Simulator(config, clock=clock, codec=codec()) as simulator:
@@ -143,6 +149,7 @@ async def life(
     shows: datetime,
     *,
     switch: SwitchPolicy | None = None,
+    quotas: tuple[CallQuota, ...] = (),
     policy: ClockPolicy | None = None,
     store_type: type[SqliteStore] = SqliteStore,
     witness: WitnessPolicy | None = None,
@@ -157,7 +164,7 @@ async def life(
         head_end=HeadEndSettings(base_url=simulator.url),
         identity=CallbackIdentity("http://127.0.0.1:9", (b"a key for tests",)),
         settings=CommandSettings(
-            dispatch=DispatchSettings(switch=switch or SwitchPolicy(), lease_s=30.0)
+            dispatch=DispatchSettings(switch=switch or SwitchPolicy(), lease_s=30.0, quotas=quotas)
         ),
         clock=clock,
         retention=RetentionSettings(),

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from adapter.cli import openway
-from adapter.service.settings_table import receiver_rows, rows
+from adapter.service.settings_table import limit_rows, receiver_rows, rows
 from tests.docs.pages import PAGES, ROOT, anchors, code_words, links, read
 from tests.support import for_every
 
@@ -65,7 +65,7 @@ def _follow(words: list[str], told: str) -> None:
 
 @for_every("page", PAGES)
 def test_a_setting_that_is_named_exists(page: str) -> None:
-    names = {row.name for row in (*rows(), *receiver_rows())}
+    names = {row.name for row in (*rows(), *receiver_rows(), *limit_rows())}
     sections = {name.partition(".")[0] for name in names}
     known = names | {name.removesuffix("_file") for name in names}
     for word in code_words(page):

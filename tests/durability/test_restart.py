@@ -8,20 +8,24 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adapter.cli.output import Exit
 from adapter.commands.activity import CommandRequest, State
-from adapter.commands.flows import CommandKind, Operation
-from adapter.model.ids import DeviceId
+from adapter.commands.flows import SWITCH_OPERATIONS, CommandKind, Operation
+from adapter.engine.clock import SystemClock
+from adapter.model.ids import CommandId, CommunicationId, DeviceId
 from adapter.service.app import App, build
 from adapter.service.settings import load
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.switch_safety import SqliteSwitchSafety
 from tests.durability.gateway_process import (
     START_S,
     Life,
@@ -114,6 +118,52 @@ async def test_the_hourly_limit_of_disconnects_holds_over_every_crash(tmp_path: 
     report = await run_plan(tmp_path, plan)
     assert not report.findings
     assert 0 < report.orders[Operation.DISCONNECT_METER] <= 5
+
+
+async def test_a_cap_counts_each_send_once_over_every_crash(tmp_path: Path) -> None:
+    plan = Plan(
+        title="at most 6 switch orders",
+        deaths=killed_at_random(8, seed=5, longest_s=0.5),
+        mix=SWITCHING,
+        scripts=(),
+        meters=30,
+        extra='[[switch.cap]]\nname = "all"\nper_day = 6\n'
+        'kinds = ["remote_connect", "remote_disconnect"]',
+        expires_s=4.0,
+        at_least=12,
+    )
+    report = await run_plan(tmp_path, plan)
+    assert not report.findings
+    sent = sum(report.orders[operation] for operation in SWITCH_OPERATIONS)
+    used, intended = await used_and_intended(tmp_path / "gateway.db")
+    assert 0 < sent <= used <= 6
+    assert used == intended
+
+
+async def used_and_intended(file: Path) -> tuple[int, int]:
+    """What the caps have counted; and intents to send a switch order, less those that are known
+    not to have left."""
+    store = SqliteStore(file, now=SystemClock().now)
+    await store.open()
+    try:
+        kept = SqliteSwitchSafety(store.database)
+        used = sum(n for hours in (await kept.used(LONG_AGO)).values() for n in hours.values())
+        notes = [entry.note for entry in await store.audit(limit=1_000_000)]
+        moves = [note for note in notes if note.action in INTENTS]
+        commands = await store.load(list({CommandId(note.subject) for note in moves}))
+        intended = 0
+        for note in moves:
+            name = CommunicationId(str(note.detail["communication"]))
+            sends = commands[CommandId(note.subject)].communication(name)
+            if sends.operation in SWITCH_OPERATIONS:
+                intended += INTENTS[note.action]
+        return used, intended
+    finally:
+        await store.close()
+
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+INTENTS = {"Dispatched": 1, "SendFailed": -1, "SendRefused": -1}
 
 
 # ---------------------------------------------------------------- the real command

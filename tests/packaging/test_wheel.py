@@ -75,6 +75,19 @@ def test_the_wheel_carries_every_file_of_the_contract(wheel: Path) -> None:
     assert carried == ours
 
 
+def test_the_wheel_carries_every_file_of_the_console_and_the_licences(wheel: Path) -> None:
+    ours = {
+        file.relative_to(ROOT).as_posix()
+        for folder in ("static", "templates")
+        for file in (ROOT / "adapter" / "web" / "console" / folder).iterdir()
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert ours <= {*names}
+    licences = {name.rpartition("/")[2] for name in names if "/licenses/" in name}
+    assert {file.rpartition("/")[2] for file in ours if file.endswith(".LICENSE.txt")} <= licences
+
+
 def test_the_program_works_from_the_wheel_alone(unpacked: Path) -> None:
     told = openway(unpacked, "wsdl", "check")
     assert str(unpacked / "adapter" / "wire" / "contract") in told

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from adapter.commands.activity import FINAL, Command
+from adapter.commands.activity import FINAL, Command, CommunicationState
 from adapter.commands.business_objects import object_of_event
 from adapter.commands.effects import Effect, RecordOutcomes, ReleaseLanes
 from adapter.commands.events import Event
@@ -23,6 +23,7 @@ from adapter.commands.flows import CommandKind
 from adapter.commands.lifecycle import Step, step
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import Policy
+from adapter.commands.usage_limits import Uses
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -53,6 +54,18 @@ class OverBudget(Forbidden):
     code = "over_budget"
 
 
+class OverLimit(Forbidden):
+    """A cap or quota has no room: it waits until it has."""
+
+    code = "over_limit"
+
+
+class SwitchHeld(Conflict):
+    """No connect and no disconnect leaves now."""
+
+    code = "switch_held"
+
+
 class TokenTaken(Conflict):
     """The token is another communication's: the head end gave or told somebody else's."""
 
@@ -69,11 +82,14 @@ class SavedWith(Struct, frozen=True, kw_only=True, gc=False):
     measurements: tuple[InitialMeasurement, ...] = ()
     acquire: tuple[str, ...] = ()
     debit: Debit | None = None
+    uses: Uses | None = None
+    given_back: Uses | None = None
+    switches: bool = False
 
     @property
     def conditional(self) -> bool:
         """Whether the store may refuse it for another reason than a moved row."""
-        return bool(self.debit or self.acquire or self.installs)
+        return bool(self.debit or self.acquire or self.installs or self.uses or self.given_back)
 
     def joined(self, other: "SavedWith") -> "SavedWith":
         """Both, stored as one; the first debit counts."""
@@ -86,6 +102,9 @@ class SavedWith(Struct, frozen=True, kw_only=True, gc=False):
             measurements=self.measurements + other.measurements,
             acquire=self.acquire + other.acquire,
             debit=self.debit or other.debit,
+            uses=self.uses or other.uses,
+            given_back=self.given_back or other.given_back,
+            switches=self.switches or other.switches,
         )
 
 
@@ -270,6 +289,9 @@ class Applier:
             installs=along.installs,
             measurements=along.measurements,
             debit=along.debit,
+            uses=along.uses,
+            given_back=_unused(along.given_back, draft.after),
+            switches=along.switches,
         )
 
     def _settle(self, draft: _Draft, saved: Saved) -> None:
@@ -293,6 +315,10 @@ class Applier:
                     self._pending.append(job)
         elif saved is Saved.OVER_BUDGET:
             _fail(draft.jobs, OverBudget("the budget is used up for now"))
+        elif saved is Saved.OVER_LIMIT:
+            _fail(draft.jobs, OverLimit("a limit has no room for now"))
+        elif saved is Saved.HELD:
+            _fail(draft.jobs, SwitchHeld("switch orders are held"))
         elif saved is Saved.TOKEN_TAKEN:
             self._token_taken(draft)
         else:
@@ -309,6 +335,18 @@ class Applier:
                 draft.jobs,
                 TokenTaken(f"{draft.after.id}: the token belongs to another communication"),
             )
+
+
+_NOT_LEFT: Final = frozenset(
+    {CommunicationState.QUEUED, CommunicationState.FAILED, CommunicationState.CANCELED}
+)
+
+
+def _unused(given_back: Uses | None, after: Command) -> Uses | None:
+    """What a send did not use after all: not where a callback shows that the head end has it."""
+    if given_back is None:
+        return None
+    return given_back if after.communication(given_back.communication).state in _NOT_LEFT else None
 
 
 def _fail(jobs: Sequence[_Application], error: BaseException) -> None:

@@ -51,14 +51,18 @@ class Commands:
         self.bulk = BulkRequests(store, bulks, workers.submitter, workers.signals, clock)
         store.set_aside.on_discard(RowKind.COMMAND, self._give_up)
 
-    async def submit(self, request: CommandRequest, *, actor: str = "api") -> Command:
-        """Accept a command. The same idempotency key gives the same command, for ever.
+    async def submit(
+        self, request: CommandRequest, *, actor: str = "api", order_kind: str = ""
+    ) -> Command:
+        """Accept a command. The same idempotency key gives the same command, for ever. `order_kind`
+        is the kind of the service order that asks for it.
 
         A request that can never work raises InvalidRequest and stores nothing. One that breaks a
         rule of the world as it is (install state, open opposite command) is stored in
         `validation_error`, from where it can be retried.
         """
-        found = await self.get(await self._workers.submitter.submit(request, actor=actor))
+        made = await self._workers.submitter.submit(request, actor=actor, order_kind=order_kind)
+        found = await self.get(made)
         say_command_waits(self._workers.signals, found)
         return found
 
@@ -137,7 +141,9 @@ class Commands:
         found = await self.get(command)
         if alike(by, found.request.requester):
             raise Forbidden("the requester cannot approve the own command")
-        return await self._workers.applier.apply(command, Approved(by=by), SavedWith(actor=by))
+        later = self._workers.submitter.spread_again(found)
+        event = Approved(by=by, not_before=later)
+        return await self._workers.applier.apply(command, event, SavedWith(actor=by))
 
     async def resolve(
         self, command: CommandId, *, done: bool, operator: str, approver: str, note: str = ""

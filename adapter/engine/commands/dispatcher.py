@@ -43,8 +43,15 @@ from adapter.commands.rules import (
     may_dispatch,
 )
 from adapter.commands.steps import call_of
+from adapter.commands.usage_limits import CallQuota, UsageLimits, Uses
 from adapter.engine import crash_points
-from adapter.engine.commands.apply import Applier, OverBudget, SavedWith, TokenTaken
+from adapter.engine.commands.apply import (
+    Applier,
+    OverBudget,
+    OverLimit,
+    SavedWith,
+    TokenTaken,
+)
 from adapter.engine.commands.at_once import AtOnce
 from adapter.engine.commands.log_fields import whose
 from adapter.engine.commands.ports import (
@@ -106,6 +113,12 @@ class DispatchSettings:
     lease_s: float = 30.0
     switch: SwitchPolicy = field(default_factory=SwitchPolicy)
     head_end: str = THIS_HEAD_END
+    quotas: tuple[CallQuota, ...] = ()
+
+    @property
+    def limits(self) -> UsageLimits:
+        switch = self.switch
+        return UsageLimits(caps=switch.cap, quotas=self.quotas, zone=switch.time_zone)
 
 
 class Dispatcher:
@@ -136,6 +149,7 @@ class Dispatcher:
         self._clock = clock
         self._address = address
         self._settings = settings
+        self._limits = settings.limits
         self._holds = holds
         self._at_once = at_once
         self._set_aside = store.set_aside
@@ -308,13 +322,18 @@ class Dispatcher:
             return False
         address = self._address(communication.id)
         call = call_of(command, communication, callback=address, now=self._clock.now())
-        debit = self._debit(command, communication)
-        along = SavedWith(debit=debit, acquire=_lanes(command, communication))
+        along = SavedWith(
+            debit=self._debit(command, communication),
+            acquire=_lanes(command, communication),
+            uses=await self._uses(command, communication) if self._limits.any else None,
+            switches=communication.operation in SWITCH_OPERATIONS,
+        )
         try:
             intent = Dispatched(communication=communication.id, trace=traced.traceparent)
             await self._applier.apply(command.id, intent, along)
-        except (OverBudget, Conflict) as error:
-            # Over the limit it waits for its lease; moved on, somebody else has it.
+        except (OverBudget, OverLimit, Conflict) as error:
+            # Over the budget, or held, it waits for its lease, over a limit until there is room;
+            # moved on, somebody else has it.
             log.info(
                 "dispatch_held", extra={**whose(command, communication.id), "reason": error.code}
             )
@@ -331,7 +350,7 @@ class Dispatcher:
         if isinstance(event, TokenReceived):
             self._note_token(communication.id)
         crash_points.reached("send.after")
-        await self._note_sent(leased, event)
+        await self._note_sent(leased, event, along.uses)
         return True
 
     def _note_token(self, communication: CommunicationId) -> None:
@@ -340,10 +359,11 @@ class Dispatcher:
             del self._tokens[next(iter(self._tokens))]
         self._tokens[communication] = self._clock.elapsed_s()
 
-    async def _note_sent(self, leased: Leased, event: Event) -> None:
+    async def _note_sent(self, leased: Leased, event: Event, uses: Uses | None) -> None:
         """What cannot be noted of a send leaves it unclear, which is never answered by another."""
+        unused = uses if isinstance(event, SendFailed | SendRefused) else None
         try:
-            await self._apply(leased, event)
+            await self._apply(leased, event, unused)
         except StoreFailed:
             raise
         except Exception as error:
@@ -410,6 +430,30 @@ class Dispatcher:
         if limit is None or not opens or communication.operation not in SWITCH_OPERATIONS:
             return None
         return Debit(bucket="disconnect", limit=limit, window_s=3_600.0)
+
+    async def _uses(self, command: Command, communication: Communication) -> Uses | None:
+        """What a request takes of caps and quotas. A look at what became of an order takes nothing:
+        it is never put off."""
+        kind, operation = command.request.kind, communication.operation
+        switches = operation in SWITCH_OPERATIONS
+        if communication.step is StepKind.SETTLE or not self._limits.about(
+            kind, operation, switches=switches
+        ):
+            return None
+        view = None
+        if switches and self._limits.by_meter(kind):
+            (target,) = command.targets
+            view = (await self._registry.views([target.device])).get(target.device)
+        found = self._limits.uses(
+            kind,
+            operation,
+            requester=command.request.requester,
+            switches=switches,
+            view=view,
+            at=self._clock.now(),
+        )
+        made = Uses(command=command.id, communication=communication.id, of=found)
+        return made if found else None
 
     async def _unwitnessed(self, communication: Communication) -> Event | None:
         """What a copy of the store from before now could send again does not leave before it is
@@ -506,10 +550,11 @@ class Dispatcher:
         crash_points.reached("ask.after")
         await self._apply(leased, event)
 
-    async def _apply(self, leased: Leased, event: Event) -> None:
+    async def _apply(self, leased: Leased, event: Event, unused: Uses | None = None) -> None:
         """Apply what was learned; if the communication has moved on meanwhile, it is moot."""
+        along = None if unused is None else SavedWith(given_back=unused)
         try:
-            await self._applier.apply(leased.command, event)
+            await self._applier.apply(leased.command, event, along)
         except TokenTaken as error:
             if isinstance(event, TokenReceived):
                 unclear = SendUnclear(communication=event.communication, detail=str(error))

@@ -18,6 +18,8 @@ from adapter.commands.calls import Answer, Call
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
 from adapter.commands.outcomes import EndpointOutcome
+from adapter.commands.usage_limits import Debit as Debit
+from adapter.commands.usage_limits import Uses
 from adapter.engine.listing import ANYBODYS, AskedFilter, Listing
 from adapter.engine.registry.ports import Import as Import
 from adapter.engine.registry.ports import Known
@@ -210,15 +212,6 @@ class JudgedMessage(Struct, frozen=True, kw_only=True, gc=False):
     token: RequestToken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debit:
-    """Takes one from a budget: at most `limit` in any `window_s` seconds."""
-
-    bucket: str
-    limit: int
-    window_s: float
-
-
 class Submission(Struct, frozen=True, kw_only=True, gc=False):
     """A new command, already stepped to its first resting state, with what goes with it.
 
@@ -280,6 +273,8 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
     acquire       lanes to take (LANE_TAKEN when somebody holds one); release: give all back
     installs      install events; the built-in registry guards each by `version`
     debit         OVER_BUDGET when the bucket is empty
+    uses          OVER_LIMIT when a limit has no room: then only that the communication waits is
+                  stored. given_back: what did not leave; switches: HELD when those are held
     leased        communications whose work somebody has, until `lease_until`, as if claimed
     """
 
@@ -297,6 +292,9 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
     installs: tuple[InstallEvent, ...] = ()
     measurements: tuple[InitialMeasurement, ...] = ()
     debit: Debit | None = None
+    uses: Uses | None = None
+    given_back: Uses | None = None
+    switches: bool = False
 
 
 class Saved(StrEnum):
@@ -304,6 +302,8 @@ class Saved(StrEnum):
     MOVED = "moved"
     LANE_TAKEN = "lane_taken"
     OVER_BUDGET = "over_budget"
+    OVER_LIMIT = "over_limit"
+    HELD = "held"
     TOKEN_TAKEN = "token_taken"
     """A token in it is another communication's: the head end gave a stranger's, or one twice."""
 

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from adapter.commands.activity import Activity, Command, CommandRequest
-from adapter.commands.flows import SWITCH_KINDS, CommandKind, Scope
+from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority, Scope
 from adapter.commands.lifecycle import step
-from adapter.commands.rules import check_request, lanes_of
+from adapter.commands.rules import SwitchPolicy, check_request, lanes_of
 from adapter.commands.timing import Policy, after
+from adapter.commands.usage_limits import spread_again, spread_over, spread_to
 from adapter.engine.commands.apply import note, outcomes
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
@@ -61,7 +63,9 @@ class Submitter:
         policies: Mapping[CommandKind, Policy],
         entropy: Callable[[], int],
         at_once: AtOnce,
+        switch: SwitchPolicy | None = None,
     ) -> None:
+        self._switch = switch or SwitchPolicy()
         self._store = store
         self._registry = registry
         self._validation = validation
@@ -70,16 +74,22 @@ class Submitter:
         self._ids = SortableIds(entropy)
         self._at_once = at_once
 
-    async def submit(self, request: CommandRequest, *, actor: str) -> CommandId:
+    async def submit(
+        self, request: CommandRequest, *, actor: str, order_kind: str = ""
+    ) -> CommandId:
         """The command of the request. Raises InvalidRequest, UnknownDevice and Conflict; see
         `Commands.submit`."""
         with span(SpanName.SUBMIT, None, kind=request.kind, order=request.order or "") as traced:
-            made = await self._submit(request, actor, traced)
+            made = await self._submit(request, actor, traced, order_kind)
             traced.set("command", made)
             return made
 
-    async def _submit(self, request: CommandRequest, actor: str, traced: TraceSpan) -> CommandId:
-        prepared = await self.prepare(request, actor=actor, trace=traced.traceparent)
+    async def _submit(
+        self, request: CommandRequest, actor: str, traced: TraceSpan, order_kind: str
+    ) -> CommandId:
+        prepared = await self.prepare(
+            request, actor=actor, trace=traced.traceparent, order_kind=order_kind
+        )
         for _ in range(_SUBMIT_TRIES):
             if not isinstance(prepared, Prepared):
                 return prepared
@@ -100,16 +110,22 @@ class Submitter:
         raise Conflict("other commands for this device keep coming and going; try again")
 
     async def prepare(
-        self, request: CommandRequest, *, actor: str, trace: str, at_once: bool = True
+        self,
+        request: CommandRequest,
+        *,
+        actor: str,
+        trace: str,
+        at_once: bool = True,
+        order_kind: str = "",
     ) -> Prepared | CommandId:
         """What is to be stored, as if nobody else had the meter; or the command that is known.
-        `trace` is the traceparent of what submits it. Without `at_once` its work waits in the
-        store. Raises as `submit` does."""
+        `trace` is the traceparent of what submits it, `order_kind` the kind of the service order
+        whose it is. Without `at_once` its work waits in the store. Raises as `submit` does."""
         content = fingerprint(request)
         if (known := await self._known(request, content)) is not None:
             return known
         check_request(request, now=self._clock.now())
-        command, surveyed = await self._draft(request, trace)
+        command, surveyed = await self._draft(request, trace, order_kind)
         return await self._first(command, content, actor, surveyed, at_once=at_once)
 
     async def again(self, prepared: Prepared, holders: Mapping[str, CommandId]) -> Prepared:
@@ -163,7 +179,27 @@ class Submitter:
             raise key_conflict(known)
         return known
 
-    async def _draft(self, request: CommandRequest, trace: str) -> tuple[Command, Surveyed]:
+    def _spread(
+        self, command: CommandId, request: CommandRequest, order_kind: str, start: datetime
+    ) -> datetime:
+        """When it may leave where many may be asked for at once; what is urgent is not spread."""
+        switch = self._switch
+        if not switch.spread or request.priority is Priority.URGENT:
+            return start
+        over_s = spread_over(switch.spread, request.kind, order_kind)
+        if over_s is None:
+            return start
+        return spread_to(command, over_s, switch.hours, start=start, expires=request.expires_at)
+
+    def spread_again(self, command: Command) -> datetime | None:
+        """When one may leave that was spread and is approved only now."""
+        if not self._switch.spread:
+            return None
+        return spread_again(command, self._switch.hours, now=self._clock.now())
+
+    async def _draft(
+        self, request: CommandRequest, trace: str, order_kind: str
+    ) -> tuple[Command, Surveyed]:
         if not self._ids.known:
             newest = await self._store.list(Filter(limit=1))
             self._ids.after(*newest.ids)
@@ -173,9 +209,11 @@ class Submitter:
             devices = await self._registry.members(request.group)
         surveyed = await self._validation.survey(request, devices)
         policy = self._policies[request.kind]
+        made = CommandId(self._ids.next(now))
         effective = max(request.effective_at or now, now)
+        effective = self._spread(made, request, order_kind, effective)
         activity = Activity(
-            id=CommandId(self._ids.next(now)),
+            id=made,
             created_at=now,
             effective_at=effective,
             expires_at=request.expires_at or after(effective, policy.expires_s),

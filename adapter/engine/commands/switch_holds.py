@@ -4,7 +4,8 @@ A held order is not lost and not failed: it stays where it is until the last rea
 reason goes by itself, where what it is about has been settled, or when a person says so.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +17,8 @@ from adapter.engine.upkeep.signals import Signal, Signals
 from adapter.errors import InvalidRequest, NotFound
 from adapter.model.ids import EventId
 
-_MOST_TEXT: Final = 500
+MOST_REASON: Final = 500
+"""Characters of why somebody holds, or lets go on."""
 
 
 class HoldReason(StrEnum):
@@ -26,6 +28,8 @@ class HoldReason(StrEnum):
     """The store may be an older copy, which does not know what was sent since."""
     WITNESS = "witness"
     """The witness cannot be written: a copy of the store would not be known for one."""
+    STOPPED = "stopped"
+    """People have stopped switching; two of them take it back."""
 
 
 ACTIONS: Final = {
@@ -34,18 +38,22 @@ ACTIONS: Final = {
     HoldReason.OLDER_STORE: "find out what was sent since, cancel what must not leave again, then: "
     "openway holds confirm older_store --reason TEXT",
     HoldReason.WITNESS: "make the witness's file writable: it is tried again every few seconds",
+    HoldReason.STOPPED: "find out why; then, by two people one after the other: "
+    "openway switching resume --reason TEXT",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """`since` by the wall clock. Of the clock: `off_by_s`, and the last audit entry before that."""
+    """`since` by the wall clock. Of the clock: `off_by_s`, and the last audit entry before that.
+    `by` is who has stopped switching."""
 
     reason: HoldReason
     since: datetime
     text: str
     off_by_s: float = 0.0
     after: int | None = None
+    by: str = ""
 
     @property
     def action(self) -> str:
@@ -107,6 +115,7 @@ class SwitchHolds:
         self.doubt: Callable[[], bool] = lambda: False
         self.witnessed: Callable[[], Awaitable[bool]] = _nobody_asks
         self.confirmers: dict[HoldReason, Confirm] = {}
+        self._stopping = 0
         self.lifted: Callable[[], None] = lambda: None
         """Told when a reason has gone: a hint."""
 
@@ -117,7 +126,16 @@ class SwitchHolds:
 
     def barred(self) -> bool:
         """Whether a switch order must not leave now."""
-        return bool(self._holds) or self.doubt()
+        return bool(self._holds or self._stopping) or self.doubt()
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Nothing leaves meanwhile, however long the store takes to keep the reason."""
+        self._stopping += 1
+        try:
+            yield
+        finally:
+            self._stopping -= 1
 
     def of(self, reason: HoldReason) -> Hold | None:
         return self._holds.get(reason)
@@ -131,7 +149,7 @@ class SwitchHolds:
         """The longest first."""
         return sorted(self._holds.values(), key=lambda hold: (hold.since, hold.reason))
 
-    async def hold(self, hold: Hold) -> None:
+    async def hold(self, hold: Hold, *, by: str = "gateway") -> None:
         """Hold for this reason; one that holds already is said anew."""
         known = self._holds.get(hold.reason)
         if known == hold:
@@ -142,8 +160,8 @@ class SwitchHolds:
         self._signals.tell(signal, hold=hold.reason, reason=hold.text)
         if self._store is None:
             return
-        note = _note("gateway", "SwitchOrdersHeld", hold.reason, {"reason": hold.text})
-        told = [] if known is not None else [_told(hold, over=False)]
+        note = _note(by, "SwitchOrdersHeld", hold.reason, {"reason": hold.text})
+        told = [] if known is not None else [self.told(hold, over=False)]
         await self._store.put_hold(hold, audit=[note], publications=told)
 
     async def lift(
@@ -158,9 +176,13 @@ class SwitchHolds:
             await self._store.drop_hold(
                 reason,
                 audit=[_note(by, "SwitchOrdersReleased", reason, detail)],
-                publications=[_told(hold, over=True)],
+                publications=[self.told(hold, over=True)],
                 seen=seen,
             )
+        self.forget(reason, by=by, why=why)
+
+    def forget(self, reason: HoldReason, *, by: str, why: str) -> None:
+        """It has gone from the store."""
         self._holds.pop(reason, None)
         left = ", ".join(self._holds)
         self._signals.tell(
@@ -170,8 +192,8 @@ class SwitchHolds:
 
     async def confirm(self, reason: str, *, by: str, why: str) -> None:
         """A person says that this reason is settled. Raises InvalidRequest, NotFound."""
-        if not why.strip() or len(why) > _MOST_TEXT:
-            raise InvalidRequest("reason", f"1 to {_MOST_TEXT} characters that say why")
+        if not why.strip() or len(why) > MOST_REASON:
+            raise InvalidRequest("reason", f"1 to {MOST_REASON} characters that say why")
         known = next((each for each in self._holds if each == reason), None)
         if known is None:
             raise NotFound(f"no switch orders are held for {reason[:60]!r}")
@@ -180,6 +202,17 @@ class SwitchHolds:
             await confirmer(by, why)
         await self.lift(known, by=by, why=why)
 
+    def told(self, hold: Hold, *, over: bool) -> Publication:
+        """One for the beginning, one for the end; both keyed by when it began."""
+        end = "released" if over else "held"
+        return Publication(
+            id=EventId(f"switch_hold:{hold.reason}:{hold.since.isoformat()}:{end}"),
+            type=f"openway.gateway.switch_orders_{end}",
+            subject="gateway",
+            severity=Severity.INFO if over else Severity.CRITICAL,
+            data={"reason": hold.reason.value, "since": hold.since, "text": hold.text},
+        )
+
 
 async def _nobody_asks() -> bool:
     return True
@@ -187,15 +220,3 @@ async def _nobody_asks() -> bool:
 
 def _note(actor: str, action: str, reason: HoldReason, detail: Mapping[str, str]) -> AuditNote:
     return AuditNote(actor=actor, action=action, subject=f"switch_hold:{reason}", detail=detail)
-
-
-def _told(hold: Hold, *, over: bool) -> Publication:
-    """One for the beginning, one for the end; both keyed by when it began."""
-    end = "released" if over else "held"
-    return Publication(
-        id=EventId(f"switch_hold:{hold.reason}:{hold.since.isoformat()}:{end}"),
-        type=f"openway.gateway.switch_orders_{end}",
-        subject="gateway",
-        severity=Severity.INFO if over else Severity.CRITICAL,
-        data={"reason": hold.reason.value, "since": hold.since, "text": hold.text},
-    )

@@ -84,7 +84,9 @@ def connect_workers(
     )
     holds.lifted = lambda: runner.poke("correlate", "claim", "monitor")
     return CommandWorkers(
-        submitter=Submitter(store, devices, validation, clock, settings.policies, entropy, at_once),
+        submitter=Submitter(
+            store, devices, validation, clock, settings.policies, entropy, at_once, dispatch.switch
+        ),
         applier=applier,
         monitor=monitor,
         dispatcher=Dispatcher(

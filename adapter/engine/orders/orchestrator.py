@@ -469,7 +469,10 @@ class Orchestrator:
             request = command_request(case.order, fact.id, fact.spec, at=fact.created_at)
             if taken is not None:
                 raise InvalidRequest("idempotency_key", f"is that of command {taken}")
-            command = (await self._commands.submit(request, actor=f"order:{case.order.id}")).id
+            made = await self._commands.submit(
+                request, actor=f"order:{case.order.id}", order_kind=case.order.kind.value
+            )
+            command = made.id
         except InvalidRequest as error:
             reason = str(error)
             await self.apply(case.order.id, lambda work: fail_command(work, fact.id, reason))

@@ -7,7 +7,9 @@ from typing import Final
 
 from adapter.commands.activity import Activity, Command, State
 from adapter.commands.flows import CLOSING_KINDS, SWITCH_KINDS, CommandKind
+from adapter.commands.usage_limits import ALL
 from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.engine.commands.switch_safety import HeldReconnect, WaitTotal
 from adapter.engine.feed.ports import ReceiverState
 from adapter.engine.subscriptions.subscriptions import Silence, SubscriptionState
 from adapter.engine.upkeep.set_aside import UNENDING, RowKind
@@ -49,12 +51,17 @@ CLOSE_ERRORS: Final = Way(f"intake discard {{ids}} {_REASON}", "closes what nobo
 LOOK_AGAIN: Final = Way("device-events reprocess", "looks at all again, with the tables read again")
 POST_AGAIN: Final = Way("events retry {id}", "posts what it has not taken again now")
 CHECK: Final = Way("subscriptions check", "asks the head end now, brings about what is missing")
+SEE_WAITING: Final = Way("switching waiting", "says what waits for room, and until when")
+LET_PASS: Final = Way(
+    'switching override LIMIT --for 1h --reason "why"', "lets more pass, for so long"
+)
 SEE_KEYS: Final = Way("keys list", "says which are in force, and what is wrong with the file")
 
 OF_HOLD: Final[Mapping[HoldReason, Way]] = {
     HoldReason.CLOCK:       Way(f"clock confirm {_REASON}", "believes the clock as it is"),
     HoldReason.OLDER_STORE: Way(f"holds confirm older_store {_REASON}", "goes on with this store"),
     HoldReason.WITNESS:     Way(f"holds confirm witness {_REASON}", "tries to write it now"),
+    HoldReason.STOPPED:     Way(f"switching resume {_REASON}", "asks to go on, or confirms it", 2),
 }
 _OF_STATE: Final[Mapping[State, tuple[Way, ...]]] = {
     State.VALIDATION_ERROR: (RETRY_COMMAND, GIVE_UP_COMMAND),
@@ -135,6 +142,44 @@ def of_hold(hold: Hold) -> Todo:
         text=hold.text,
         action=hold.action,
         ways=(OF_HOLD[hold.reason],),
+    )
+
+
+def of_held_reconnect(held: HeldReconnect, hold: Hold) -> Todo:
+    """Of a connect that does not leave because of a hold: told before the hold, for somebody may be
+    without supply because of it."""
+    return Todo(
+        subject=TodoSubject.COMMAND,
+        id=held.command,
+        since=held.since,
+        code="reconnect_held",
+        text=f"a reconnect is held, for the reason {hold.reason}",
+        action="settle the reason, or send somebody: it leaves first when the last reason has gone",
+        priority=HELD_PRIORITY + 1 if held.dark else HELD_PRIORITY,
+        order=held.order,
+        device=held.device,
+        service_point=held.service_point,
+        dark=held.dark,
+        fault=hold.reason,
+        ways=(OF_HOLD[hold.reason],),
+    )
+
+
+def of_limit(total: WaitTotal) -> Todo:
+    """Of all that wait for room in one limit. Nobody has to do anything: it says until when."""
+    of = f" ({total.member})" if total.member != ALL else ""
+    many = "1 request waits" if total.waiting == 1 else f"{total.waiting} requests wait"
+    return Todo(
+        subject=TodoSubject.LIMIT,
+        id=f"{total.limit}/{total.member}",
+        since=total.since,
+        code="limit_reached",
+        text=f"{many} for room in {total.limit}{of}: the next until {total.first:%F %T}Z, "
+        f"the last until {total.last:%F %T}Z",
+        action="nothing: it leaves when there is room; or let more pass for a while",
+        priority=1,
+        fault=f"{total.limit}/{total.member}",
+        ways=(SEE_WAITING, LET_PASS),
     )
 
 

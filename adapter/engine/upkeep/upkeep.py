@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from adapter.engine.commands.ports import AuditEntry, AuditNote, Change, Ledger, Store
 from adapter.engine.commands.switch_holds import Hold, SwitchHolds
+from adapter.engine.commands.switch_safety import SwitchSafety
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
 from adapter.engine.upkeep.clock_watch import ClockWatch
@@ -33,8 +34,9 @@ class Readiness:
 
 class Upkeep:
     """For those who run the gateway and those who check it. The audit and the counts are here; why
-    switch orders are held, the watch over the clock, the removal of old rows, the rows that were
-    set aside and what waits for people are parts of it, each with what can be asked there.
+    switch orders are held, limits and overrides, the watch over the clock, the removal of old rows,
+    the rows that were set aside and what waits for people are parts of it, each with what can be
+    asked there.
 
     Raises StoreFailed, also where the audit's chain is broken; its parts raise NotFound, Conflict
     and InvalidRequest as well.
@@ -45,6 +47,7 @@ class Upkeep:
         store: Store,
         *,
         holds: SwitchHolds,
+        switch_safety: SwitchSafety,
         clock_watch: ClockWatch,
         retention: Retention,
         todo: Todos,
@@ -58,6 +61,7 @@ class Upkeep:
         self._registry = registry
         self._runner = runner
         self.holds = holds
+        self.switch_safety = switch_safety
         self.clock_watch = clock_watch
         self.retention = retention
         self.todo = todo

@@ -22,7 +22,7 @@ _ALL: Final = "SELECT body FROM switch_hold ORDER BY reason"
 PUT: Final = """
 INSERT INTO switch_hold (reason, body) VALUES (?, ?)
 ON CONFLICT (reason) DO UPDATE SET body = excluded.body"""
-_DROP: Final = "DELETE FROM switch_hold WHERE reason = ?"
+DROP: Final = "DELETE FROM switch_hold WHERE reason = ?"
 _SEEN: Final = "SELECT at FROM clock_seen"
 _NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
 _PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
@@ -70,7 +70,7 @@ class SqliteHolds:
         at = self._store.now()
 
         def work(tx: Transaction) -> None:
-            tx.connection.execute(_DROP, (reason.value,))
+            tx.connection.execute(DROP, (reason.value,))
             if seen is not None:
                 tx.connection.execute(_PUT_SEEN, (micros(seen),))
             writing.publish(tx, publications, at)

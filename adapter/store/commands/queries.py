@@ -155,6 +155,7 @@ HOLDERS: Final = """
 SELECT name, command FROM lane WHERE name IN (SELECT value FROM json_each(?)) ORDER BY name"""
 DEBITED: Final = """
 SELECT count(*) FROM (SELECT 1 FROM debit WHERE bucket = ? AND at > ? LIMIT ?)"""
+ANY_HOLD: Final = "SELECT 1 FROM switch_hold LIMIT 1"
 INSERT_DEBIT: Final = Many("INSERT INTO debit (bucket, at, command)", 3)
 
 # ---------------------------------------------------------------- inbox

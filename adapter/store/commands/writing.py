@@ -27,7 +27,7 @@ from adapter.engine.commands.ports import (
 from adapter.model.ids import CommandId, OrderId, RequestToken
 from adapter.store import rows
 from adapter.store.chain import follow
-from adapter.store.commands import queries, reading
+from adapter.store.commands import queries, reading, usage_limits
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
 from adapter.store.orders import queries as orders
@@ -159,7 +159,8 @@ def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict
         before = stored.get(id)
         if before is None or before.version != after.version or _gives_up_token(before, after):
             continue
-        if not (change.acquire or change.installs or change.debit or change.inbox):
+        guarded = change.acquire or change.installs or change.debit or change.inbox
+        if not (guarded or change.uses or change.given_back or change.switches):
             found[place] = _Moving(id, change, before, after)
     return found
 
@@ -225,8 +226,13 @@ def _save(
             return Saved.LANE_TAKEN
         if _token_taken(tx, moving):
             return Saved.TOKEN_TAKEN
+    if change.switches and db.execute(queries.ANY_HOLD).get is not None:
+        return Saved.HELD
     if change.debit is not None and not _affordable(tx.connection, change.debit, at):
         return Saved.OVER_BUDGET
+    if change.uses is not None and (full := usage_limits.full(db, change.uses)) is not None:
+        publish(tx, [usage_limits.put_off(tx, change.uses, full)], at)
+        return Saved.OVER_LIMIT
     if moving is not None:
         id = moving.id
         found = queries.UPDATE_COMMAND.run(db, [_command_row(moving)])
@@ -242,6 +248,10 @@ def _save(
     if change.debit is not None:
         owner = None if command is None else command.id
         tx.append(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
+    if change.uses is not None:
+        usage_limits.take(db, change.uses)
+    if change.given_back is not None:
+        usage_limits.give_back(db, change.given_back)
     for install in change.installs:
         put_install(db, install, install.version + 1)
     if change.inbox:

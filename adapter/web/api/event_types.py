@@ -237,6 +237,40 @@ class KeyRefusedEventOut(Struct, kw_only=True):
     server: str
 
 
+class ResumeRequestedEventOut(Struct, kw_only=True):
+    """Somebody asks that switching goes on; another person may confirm this `request` until
+    `expires_at`."""
+
+    request: str
+    by: str
+    reason: str
+    expires_at: datetime
+
+
+class LimitReachedEventOut(Struct, kw_only=True):
+    """The first request had no room in the cap or quota `limit`, for this `member` of what it is
+    counted by. It was in the hour or day (`span`) that began at `began`; `most` may leave in it."""
+
+    limit: str
+    member: str
+    span: str
+    most: int
+    began: datetime
+
+
+class OverrideEventOut(Struct, kw_only=True):
+    """The `override` by which somebody (`by`) lets more pass than `limit` allows: from `begins_at`
+    to `ends_at`. `ended_by` is empty while it is in force."""
+
+    override: str
+    limit: str
+    by: str
+    reason: str
+    begins_at: datetime
+    ends_at: datetime
+    ended_by: str
+
+
 class FeedEventType(NamedTuple):
     """`pattern` is what types of the row match."""
 
@@ -287,6 +321,9 @@ EVENT_TYPES: Final = (
     _row("feed.", ReceiverEventOut, "undelivered, delivered_again, receiver_stopped or test"),
     _row("gateway.audit_head", AuditHeadEventOut),
     _row("gateway.switch_orders_", SwitchHoldEventOut, "held or released"),
+    _row("gateway.resume_requested", ResumeRequestedEventOut),
+    _row("gateway.limit_reached", LimitReachedEventOut),
+    _row("gateway.override_", OverrideEventOut, "began or ended"),
     _row("head_end.", SilenceEventOut, "silent or silence_over"),
     _row("subscription.", SubscriptionEventOut, "failed or restored"),
 )

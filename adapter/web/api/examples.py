@@ -16,6 +16,7 @@ from adapter.web.api import (
     readings,
     registry,
     schedules,
+    switch_safety,
     visits,
 )
 from adapter.web.api.problems import LINES
@@ -56,6 +57,11 @@ EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Example]]] = {
             "installs": [{"device": "M700001", "service_point": "SP700001", "installed_at": _TIME}],
             "dry_run": True,
         }
+    },
+    switch_safety.StopIn: {"wrong list": {"reason": "the list of cuts is wrong"}},
+    switch_safety.ResumeIn: {"settled": {"reason": "the list was withdrawn"}},
+    switch_safety.OverrideIn: {
+        "an hour": {"limit": "", "reason": "the storm is over", "for_s": 3_600.0}
     },
     feed.ReplayIn: {"since": {"since": _TIME}},
     orders.OrderIn: {

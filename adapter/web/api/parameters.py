@@ -65,6 +65,7 @@ _PATH: Final[Mapping[str, tuple[str, Json]]] = {
     "window": ("Number of the window.", _NUMBER),
     "row": ("Number of the row set aside.", _NUMBER),
     "hold": ("The reason.", _words(HoldReason)),
+    "override": ("Id of the override.", _ID),
 }
 
 # fmt: off
@@ -132,6 +133,8 @@ _BY_ROUTE: Final[Mapping[tuple[str, str], tuple[str, Json]]] = {
                           "many seconds; bounded.", _SECONDS),
     ("/inbox/{message}/retry", "wait"): ("Answer when it is judged, or after so many seconds; "
                                          "bounded.", _SECONDS),
+    ("/switching/waiting", "name"): ("Only of the cap or quota of this name.", _TEXT),
+    ("/switching/waiting", "cursor"): ("", _ID),
     ("/commands", "cursor"): ("", _BY_ID),
     ("/orders", "cursor"): ("", _BY_ID),
     ("/schedules", "cursor"): ("", _BY_ID),

@@ -23,6 +23,7 @@ from adapter.web.api import (
     registry,
     schedules,
     subscriptions,
+    switch_safety,
     todo,
     upkeep,
     visits,
@@ -134,6 +135,7 @@ _SET_ASIDE: Final = PREFIX + "/set-aside/{row}"
 _ASIDE: Final = (Role.ADMIN, Role.SWITCH)
 _TODO: Final = PREFIX + "/todo/{entry}"
 _ACTING: Final = (Role.OPERATE, Role.SWITCH, Role.APPROVE, Role.ADMIN)
+_SWITCHING: Final = PREFIX + "/switching"
 _PAGED: Final = ("limit", "cursor")
 _ORDERS: Final = (Role.SWITCH,)
 _ORDER: Final = PREFIX + "/orders/{order}"
@@ -363,6 +365,31 @@ ROUTES: Final = (
     _post(PREFIX + "/switch-holds/{hold}/confirm", upkeep.confirm_hold,
           "Say that a reason is settled; switch orders leave when none is left",
           call.ReasonIn, upkeep.HoldList, roles=(Role.ADMIN,), why=(404,)),
+    _get(_SWITCHING, switch_safety.get_switching,
+         "Whether connects and disconnects leave, and how many are where",
+         switch_safety.SwitchingStateOut),
+    _post(_SWITCHING + "/stop", switch_safety.stop_switching,
+          "Stop switching: from now on no connect and no disconnect leaves",
+          switch_safety.StopIn, switch_safety.SwitchingStateOut, roles=_ACTING, why=()),
+    _post(_SWITCHING + "/resume", switch_safety.resume_switching,
+          "Go on switching: the first asks, another person confirms",
+          switch_safety.ResumeIn, switch_safety.SwitchingStateOut,
+          roles=(Role.SWITCH, Role.APPROVE, Role.ADMIN), why=(409,)),
+    _get(_SWITCHING + "/limits", switch_safety.list_limits,
+         "Caps and quotas: what was used, what waits, when it is used up",
+         switch_safety.LimitList),
+    _get(_SWITCHING + "/waiting", switch_safety.list_waiting,
+         "Requests that wait for room in a cap or quota, and until when",
+         switch_safety.WaitingRequestPage, query=("name", *_PAGED)),
+    _get(_SWITCHING + "/overrides", switch_safety.list_overrides,
+         "Who lets more pass than a limit allows, newest first",
+         switch_safety.OverrideList, query=("limit",)),
+    _post(_SWITCHING + "/overrides", switch_safety.begin_override,
+          "Let more pass than a limit allows, until a time",
+          switch_safety.OverrideIn, switch_safety.OverrideOut, roles=(Role.ADMIN,), why=(409,)),
+    _post(_SWITCHING + "/overrides/{override}/end", switch_safety.end_override,
+          "End an override before its time", switch_safety.StopIn, switch_safety.OverrideOut,
+          roles=_ACTING),
     _get(PREFIX + "/ledger", upkeep.get_ledger, "Counts that must agree with each other",
          Ledger),
     _get(PREFIX + "/keys", keys.list_keys, "API keys in force, and when each was used last",

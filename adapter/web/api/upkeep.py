@@ -289,12 +289,14 @@ class Health(Struct, kw_only=True):
 
 
 class HoldOut(Struct, kw_only=True):
-    """Why no connect and no disconnect leaves. `action` is what people can do about it."""
+    """Why no connect and no disconnect leaves. `action` is what people can do about it; `by` is who
+    has stopped switching, else empty."""
 
     reason: HoldReason
     since: datetime
     text: str
     action: str
+    by: str
 
     @classmethod
     def of(cls, hold: Hold) -> "HoldOut":

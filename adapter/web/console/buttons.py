@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind
-from adapter.engine.upkeep.todo import Way
+from adapter.engine.upkeep.todo import Todo, Way
 from adapter.readings.gaps import Gap
 from adapter.web.api.call import PREFIX
 from adapter.web.api.routes import ROUTES, Route
@@ -25,6 +25,8 @@ class FieldKind(StrEnum):
     LINES = "lines"
     """A list: one item a line."""
     TIME = "time"
+    GIVEN = "given"
+    """What the link to the form has said; it is not changed."""
     SECOND_KEY = "second key"
     """The key of a second person, who is here too."""
 
@@ -145,7 +147,8 @@ _ROWS: Final = (
            does="Lets a disconnect of somebody else go.", serious=True,
            back="/commands/{command}"),
     Button(name="resolve-done", path="/commands/{command}/resolve", label="Close as done",
-           serious=True, many=True, does="Two people say that the switch moved. The registry follows.",
+           does="Two people say that the switch moved. The registry follows.",
+           serious=True, many=True,
            back="/commands/{command}", fields=(_NOTE, _SECOND), fixed={"done": True}),
     Button(name="resolve-not-done", path="/commands/{command}/resolve", label="Close as not done",
            does="Two people say that the switch did not move.", serious=True, many=True,
@@ -221,6 +224,22 @@ _ROWS: Final = (
            does="Goes on, and catches up.", back="/schedules/{schedule}"),
     Button(name="remove-schedule", path="/schedules/{schedule}/remove", label="End",
            does="Ends the schedule for good.", serious=True, back="/schedules/{schedule}"),
+    # switching
+    Button(name="stop-switching", path="/switching/stop", label="Stop switching", serious=True,
+           does="From now on no connect and no disconnect leaves, whoever asked for it, also after "
+                "a restart. What the head end has already cannot be called back. Two people take "
+                "it back.", back="/switching", fields=(_REASON,)),
+    Button(name="resume-switching", path="/switching/resume", label="Go on switching",
+           does="The first asks that switching goes on, another person confirms it. A request that "
+                "nobody confirms ends by itself.", serious=True, back="/switching", fields=(
+                    _REASON, FormField(name="request", label="Request", kind=FieldKind.GIVEN))),
+    Button(name="override", path="/switching/overrides", label="Let more pass",
+           does="Lets more pass than a limit allows, for so long. It ends by itself.", serious=True,
+           back="/switching", fields=(
+               FormField(name="limit", label="Limit", hint="Empty: every limit."), _REASON,
+               FormField(name="ends_at", label="Until", kind=FieldKind.TIME, needed=True))),
+    Button(name="end-override", path="/switching/overrides/{override}/end", label="End it now",
+           does="The limit holds again.", back="/switching", fields=(_REASON,)),
     # upkeep
     Button(name="confirm-hold", path="/switch-holds/{hold}/confirm", label="Confirm", serious=True,
            does="Says that the reason is settled. Switch orders leave when none is left.",
@@ -273,16 +292,27 @@ _WAYS: Final[Sequence[tuple[str, str, Mapping[str, str]]]] = (
     ("device-events reprocess",   "reprocess-events",     {}),
     ("events retry",              "retry-deliveries",     {"receiver": "id"}),
     ("subscriptions check",       "check-subscriptions",  {}),
-    ("clock confirm",             "confirm-hold",         {"hold": "id"}),
-    ("holds confirm",             "confirm-hold",         {"hold": "id"}),
+    ("clock confirm",             "confirm-hold",         {"hold": "=clock"}),
+    ("holds confirm older_store", "confirm-hold",         {"hold": "=older_store"}),
+    ("holds confirm witness",     "confirm-hold",         {"hold": "=witness"}),
+    ("switching resume",          "resume-switching",     {}),
+    ("switching override",        "override",             {}),
 )
 # fmt: on
 
 
 def button_of(way: Way) -> tuple[Button, Mapping[str, str]] | None:
-    """The button that does what is typed, and which fields of what waits fill its form. None: it
-    changes nothing, and is no button."""
+    """The button that does what is typed, and which fields of what waits fill its form; a word
+    itself behind `=`. None: it changes nothing, and is no button."""
     for typed, name, given in _WAYS:
         if way.typed.startswith(typed):
             return BUTTONS[name], given
     return None
+
+
+def given_of(todo: Todo, names: Mapping[str, str]) -> Mapping[str, str]:
+    """What fills the form of a button for one thing that waits."""
+    return {
+        field: name[1:] if name.startswith("=") else str(getattr(todo, name))
+        for field, name in names.items()
+    }

@@ -14,6 +14,7 @@ from adapter.web.api import commands
 from adapter.web.api.call import HistoryEntry
 from adapter.web.console.buttons import BUTTONS, Button
 from adapter.web.console.view import PageView
+from adapter.web.console.words import moves_of
 
 QUERY: Final = (
     "kind", "state", "device", "open", "since", "requester", "reference", "cursor",
@@ -28,7 +29,7 @@ _DEEPEST: Final = 40
 
 async def load_list(view: PageView) -> Mapping[str, object]:
     page = await view.read(
-        commands.CommandPage, commands.list_commands, {"limit": "100", **view.query}
+        commands.CommandPage, commands.list_commands, {"limit": "50", **view.query}
     )
     return {"list": page, "kinds": tuple(CommandKind), "states": tuple(State)}
 
@@ -47,9 +48,7 @@ class Leg:
     @property
     def moves(self) -> Sequence[str]:
         """States that it has left for others, without ids."""
-        moves = self.entry.detail.get("moves")
-        found = moves if isinstance(moves, list | tuple) else ()
-        return [f"{was or 'new'} → {now}".replace("_", " ") for _, was, now in found]
+        return moves_of(self.entry.detail.get("moves"))
 
     @property
     def facts(self) -> Mapping[str, str]:

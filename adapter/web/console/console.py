@@ -109,7 +109,7 @@ class Console:
         session = self._session(request)
         if session is not None:
             return session
-        if request.method == "GET" and not request.path.startswith(f"{ROOT}/live/"):
+        if request.method == "GET" and not f"{request.path}/".startswith(f"{ROOT}/live/"):
             _go(f"{ROOT}/login?{urlencode({'next': request.path_qs[len(ROOT) :]})}")
         raise ProblemRaised(401, "unauthorized", "log in: your session is over, or there was none")
 

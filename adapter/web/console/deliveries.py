@@ -13,7 +13,7 @@ async def load(view: PageView) -> Mapping[str, object]:
 
 async def load_receiver(view: PageView) -> Mapping[str, object]:
     found = await view.read(feed.ReceiverList, feed.list_receivers)
-    page = await view.read(feed.DeliveryPage, feed.list_deliveries, {"limit": "100", **view.query})
+    page = await view.read(feed.DeliveryPage, feed.list_deliveries, {"limit": "50", **view.query})
     name = view.path["receiver"]
     return {
         "receiver": next(each for each in found.items if each.name == name),

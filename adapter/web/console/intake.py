@@ -14,7 +14,7 @@ _SHOWN: Final = 100_000
 
 async def load_inbox(view: PageView) -> Mapping[str, object]:
     page = await view.read(
-        quarantine.InboxPage, quarantine.list_inbox, {"limit": "100", **view.query}
+        quarantine.InboxPage, quarantine.list_inbox, {"limit": "50", **view.query}
     )
     return {"list": page, "states": tuple(InboxState)}
 
@@ -31,7 +31,7 @@ async def load_message(view: PageView) -> Mapping[str, object]:
 
 async def load(view: PageView) -> Mapping[str, object]:
     errors = await view.read(
-        quarantine.IntakeErrorPage, quarantine.list_intake_errors, {"limit": "100", **view.query}
+        quarantine.IntakeErrorPage, quarantine.list_intake_errors, {"limit": "50", **view.query}
     )
     unknown = await view.read(events.EventErrorPage, events.list_event_errors, {"limit": "50"})
     payloads = await view.read(readings.PayloadPage, readings.list_payloads, {"limit": "15"})

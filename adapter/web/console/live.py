@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 Parts = Mapping[str, str]
 """HTML by the name of its block."""
 
+_REST: Final = 9.0
+"""A page that takes long is rendered more seldom, so that it takes a tenth of the time at most."""
+
 TROUBLE: Final = "trouble"
 """The name of what is sent where a page cannot be rendered; "" once it can be again."""
 
@@ -67,10 +70,12 @@ class Live:
                 channel.loop.cancel()
 
     async def _refresh(self, channel: _Channel) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while True:
+                began = loop.time()
                 await self._once(channel)
-                await asyncio.sleep(self._every_s)
+                await asyncio.sleep(max(self._every_s, _REST * (loop.time() - began)))
         finally:
             channel.changed.set()
 

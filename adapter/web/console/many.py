@@ -11,7 +11,7 @@ from adapter.errors import GatewayError
 from adapter.web.api import commands, orders
 from adapter.web.api.call import bad_query
 from adapter.web.api.problems import ProblemRaised, of_error
-from adapter.web.console.buttons import Button, button_of
+from adapter.web.console.buttons import Button, button_of, given_of
 from adapter.web.console.view import PageView
 
 MOST: Final = 1_000
@@ -79,11 +79,7 @@ async def _of_entry(view: PageView, button: Button, entry: str) -> Matching:
     for way in found.first.ways:
         offered = button_of(way)
         if offered is not None and offered[0] is button:
-            names = offered[1]
-            items = [
-                ({name: str(getattr(each, source)) for name, source in names.items()}, each.text)
-                for each in found.todos
-            ]
+            items = [(given_of(each, offered[1]), each.text) for each in found.todos]
             return Matching(items=items[:MOST], more=len(items) > MOST)
     raise bad_query("entry", f"{button.label} is not for this")
 

@@ -9,7 +9,7 @@ from typing import Final
 from adapter.commands.activity import TO_DO, State
 from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
 from adapter.server.scrape import Scrape
-from adapter.web.api import todo, upkeep
+from adapter.web.api import switch_safety, todo, upkeep
 from adapter.web.console.view import PageView
 
 _GOOD: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
@@ -22,7 +22,7 @@ _SLOWER: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class OperationPace:
     """Of one operation, in the hours that are compared. `failed` since the start."""
 
     name: str
@@ -73,12 +73,14 @@ class Stage:
 
 async def load(view: PageView) -> Mapping[str, object]:
     ready = await view.read(upkeep.ReadyOut, upkeep.get_readiness)
+    switching = await view.read(switch_safety.SwitchingStateOut, switch_safety.get_switching)
     waiting = await view.read(todo.TodoList, todo.list_todo, {"limit": "500"})
     measured = await scrape(view)
     calls = await paces(view, Measure.CALL)
     failed = {} if measured is None else measured.by("call_failures_total", "operation")
     return {
         "ready": ready,
+        "switching": switching,
         "waiting": waiting,
         "first": waiting.items[:_SHOWN],
         "oldest": min((each.since for each in waiting.items), default=None),
@@ -104,7 +106,7 @@ async def scrape(view: PageView) -> Scrape | None:
     return await asyncio.to_thread(Scrape.of, text, view.now.timestamp())
 
 
-async def paces(view: PageView, measure: Measure) -> Sequence[Pace]:
+async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
     """Of each operation, the most often called first."""
     hour = view.now.replace(minute=0, second=0, microsecond=0)
     start = hour - _SPAN + timedelta(hours=1)
@@ -115,7 +117,9 @@ async def paces(view: PageView, measure: Measure) -> Sequence[Pace]:
     )
     now, then = _merged(found), _merged(before)
     made = [
-        Pace(name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread()))
+        OperationPace(
+            name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread())
+        )
         for name in {*now, *then}
     ]
     return sorted(made, key=lambda each: (-each.now.count, -each.yesterday.count, each.name))
@@ -128,9 +132,9 @@ def _merged(hours: Iterable[HourOf]) -> Mapping[str, Spread]:
     return made
 
 
-def _with_failures(pace: Pace, failed: Mapping[str, float]) -> Pace:
+def _with_failures(pace: OperationPace, failed: Mapping[str, float]) -> OperationPace:
     count = sum(n for name, n in failed.items() if _short(name) == pace.name)
-    return Pace(name=pace.name, now=pace.now, yesterday=pace.yesterday, failed=count)
+    return OperationPace(name=pace.name, now=pace.now, yesterday=pace.yesterday, failed=count)
 
 
 def _short(operation: str) -> str:

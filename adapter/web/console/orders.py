@@ -41,7 +41,7 @@ class DrawnStep:
 
 
 async def load_list(view: PageView) -> Mapping[str, object]:
-    page = await view.read(orders.OrderPage, orders.list_orders, {"limit": "100", **view.query})
+    page = await view.read(orders.OrderPage, orders.list_orders, {"limit": "50", **view.query})
     states = [(orders.slug(each), each.value) for each in OrderState]
     return {"list": page, "kinds": tuple(OrderKind), "states": states, "wrong": _WRONG}
 
@@ -106,16 +106,16 @@ def _steps(shown: orders.OrderShownOut, plan: orders.PlanOut | None) -> Sequence
                 decided=decided,
             )
         )
-    for step in plan.steps if plan is not None else ():
-        drawn.append(
-            DrawnStep(
-                title=step.task or step.activity,
-                device=step.device,
-                state="planned",
-                tone="planned",
-                planned=step,
-            )
+    drawn.extend(
+        DrawnStep(
+            title=step.task or step.activity,
+            device=step.device,
+            state="planned",
+            tone="planned",
+            planned=step,
         )
+        for step in (plan.steps if plan is not None else ())
+    )
     return drawn
 
 

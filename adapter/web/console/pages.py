@@ -17,6 +17,7 @@ from adapter.web.console import (
     orders,
     schedules,
     settings,
+    switching,
     waits,
 )
 from adapter.web.console.view import PageView
@@ -53,6 +54,8 @@ PAGES: Final = (
          load=waits.load, query=("subject",)),
     Page(path="/waits/{entry}", title="What waits", section="Waits", template="wait.html",
          load=waits.load_entry),
+    Page(path="/switching", title="Switching", section="Now", template="switching.html",
+         load=switching.load),
     Page(path="/commands", title="Commands", section="Commands", template="commands.html",
          load=commands.load_list, query=commands.QUERY),
     Page(path="/commands/{command}", title="Command", section="Commands", template="command.html",

@@ -9,7 +9,7 @@ from adapter.web.console.view import PageView
 
 async def load_list(view: PageView) -> Mapping[str, object]:
     page = await view.read(
-        schedules.SchedulePage, schedules.list_schedules, {"limit": "100", **view.query}
+        schedules.SchedulePage, schedules.list_schedules, {"limit": "50", **view.query}
     )
     return {"list": page, "states": tuple(ScheduleState)}
 

@@ -8,7 +8,7 @@ from typing import Final
 from adapter.engine.upkeep.todo import Todo, TodoEntry
 from adapter.model.todo import TodoSubject
 from adapter.web.api import todo
-from adapter.web.console.buttons import Button, button_of
+from adapter.web.console.buttons import Button, button_of, given_of
 from adapter.web.console.view import PageView
 
 _SHOWN: Final = 200
@@ -80,7 +80,7 @@ def offers_of(entry: TodoEntry) -> Sequence[Offer]:
             continue
         button, names = found
         for_all = len(entry.todos) > 1 and button.many
-        given = {field: str(getattr(entry.first, name)) for field, name in names.items()}
+        given = given_of(entry.first, names)
         made.append(
             Offer(
                 button=button,

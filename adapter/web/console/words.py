@@ -1,7 +1,7 @@
 """How values are written on the pages: times, spans, counts, words."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -40,9 +40,12 @@ def moment(at: datetime | None) -> Markup:
     if at is None:
         return Markup(_NONE)
     at = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at:%Y-%m-%d %H:%M:%S}"
-    )
+    return _time(at, f"{at:%Y-%m-%d %H:%M:%S}")
+
+
+def _time(at: datetime, text: str) -> Markup:
+    """Digits alone come in, so that nothing has to be escaped."""
+    return Markup(f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{text}</time>')
 
 
 @jinja2.pass_context
@@ -52,7 +55,7 @@ def clock(context: jinja2.runtime.Context, at: datetime | None) -> Markup:
         return Markup(_NONE)
     at, now = at.astimezone(UTC), context["now"]
     text = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%m-%d %H:%M}"
-    return Markup('<time datetime="{}">{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", text)
+    return _time(at, text)
 
 
 @jinja2.pass_context
@@ -110,7 +113,17 @@ def operation(name: str) -> str:
 
 def details(values: Mapping[str, object]) -> str:
     """What an entry of the audit says besides, in one line."""
-    return "; ".join(f"{name} {value}" for name, value in values.items())
+    return "; ".join(
+        f"{', '.join(moves_of(value))}" if name == "moves" else f"{name} {value}"
+        for name, value in values.items()
+        if value not in ("", [])
+    )
+
+
+def moves_of(moves: object) -> Sequence[str]:
+    """States that were left for others, of an entry of the audit; without ids."""
+    found = moves if isinstance(moves, list | tuple) else ()
+    return [f"{was or 'new'} → {now}".replace("_", " ") for _, was, now in found]
 
 
 def twice(value: object) -> tuple[object, object]:

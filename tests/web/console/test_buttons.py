@@ -65,7 +65,7 @@ def test_a_button_leads_back_to_a_page(button: Button) -> None:
 @for_every("way", WAYS, ids=[way.typed for way in WAYS])
 def test_whatever_settles_what_waits_is_a_button(way: Way) -> None:
     found = button_of(way)
-    if way is todo_kinds.SEE_KEYS:  # it changes nothing: the page of keys says it
+    if way in (todo_kinds.SEE_KEYS, todo_kinds.SEE_WAITING):  # they change nothing: pages say it
         assert found is None
         return
     assert found is not None
@@ -253,3 +253,27 @@ def test_a_button_for_many_needs_no_words_that_are_of_one_alone(button: Button) 
         for field in button.fields
     )
     assert {*button.route.roles} <= {*Role}
+
+
+async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
+    async with a_console("operator") as (rig, visitor), a_visitor(rig, "admin") as other:
+        front = await visitor.open("")
+        assert "/console/do/stop-switching" in front.text
+        stopped = await visitor.send("/do/stop-switching", {"reason": "<wrong> list of cuts"})
+        assert stopped.path == "/console/switching"
+        assert "&lt;wrong&gt; list of cuts" in stopped.text
+        stop = (await rig.gateway.upkeep.switch_safety.state()).stop
+        assert stop is not None
+        assert stop.by == "operator"
+        assert "Stopped" in (await visitor.open("")).text
+        asked = await other.send("/do/resume-switching", {"reason": "the list is mended"})
+        assert "admin</strong> asks to go on" in asked.text
+        (link,) = re.findall(r"/do/resume-switching\?request=(\w+)", asked.text)
+        form = {"reason": "seen", "request": link}
+        assert (await other.send("/do/resume-switching", form)).status == 403
+        async with a_visitor(rig, "switcher") as second:
+            assert "Confirm: go on" in (await second.open("")).text
+            await second.send("/do/resume-switching", form)
+        assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
+        assert await actors(rig, "ResumeAsked") == ["admin"]
+        assert await actors(rig, "SwitchingResumed") == ["switcher"]

@@ -9,6 +9,7 @@ from adapter.web.console.pages import PAGES
 from tests.support import every_case
 from tests.web.both_servers import KEYS, NOON, TOKENS
 from tests.web.console.visitor import a_console, a_visitor, check_strict, tags_of
+from tests.web.test_issuer import a_site
 
 
 def _filled(path: str) -> str:
@@ -121,8 +122,27 @@ async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
             assert shown.headers["Location"] == "/console", elsewhere
 
 
+async def test_a_token_of_an_issuer_logs_in_until_its_end() -> None:
+    async with a_site() as (rig, issuer), a_visitor(rig, None) as visitor:
+        assert "token of your issuer" in (await visitor.open("/login")).text
+        assert (await visitor.log_in(issuer.token(aud="other"))).status == 401
+        shown = await visitor.log_in(issuer.token())
+        assert (shown.status, ">ann<" in shown.text) == (200, True)
+        await rig.clock.step(timedelta(hours=2))
+        assert (await visitor.open("/waits", follow=False)).status == 303
+
+
+async def test_the_console_can_be_taken_away() -> None:
+    settings = RestSettings(keys=KEYS, console=ConsoleSettings(enabled=False))
+    async with a_console(None, rest=settings) as (_, visitor):
+        shown = await visitor.open("/login")
+        assert shown.status == 404
+        assert shown.headers["Content-Type"].startswith("application/problem+json")
+
+
 def _posts() -> list[str]:
-    return ["/login", "/logout", *(f"/do/{name}" for name in BUTTONS)]
+    many = [f"/many/{button.name}" for button in BUTTONS.values() if button.many]
+    return ["/login", "/logout", *(f"/do/{name}" for name in BUTTONS), *many]
 
 
 async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> None:
@@ -137,7 +157,7 @@ async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> 
         forms = {path for path in routes if path.startswith("/console")}
         assert forms == {f"/console{path}" for path in _posts()}
     for path in _posts():
-        name = path.removeprefix("/do/")
+        name = path.rpartition("/")[2]
         roles = BUTTONS[name].route.roles if name in BUTTONS else (Role.READ,)
         by = next(key.name for key in KEYS if key.roles & set(roles))
         async with a_console(by) as (rig, visitor):

@@ -1,0 +1,286 @@
+"""Switching stopped and resumed, limits and overrides, in the gateway's SQLite file."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from adapter.commands.activity import CommunicationState
+from adapter.commands.flows import CLOSING_KINDS, FLOWS, SWITCH_OPERATIONS, Priority
+from adapter.engine.commands.ports import AuditNote
+from adapter.engine.commands.switch_holds import HoldReason
+from adapter.engine.commands.switch_safety import (
+    HeldReconnect,
+    Override,
+    ResumeRequest,
+    SwitchCounts,
+    Told,
+    Used,
+    Waiting,
+    WaitTotal,
+)
+from adapter.model.ids import CommandId, CommunicationId
+from adapter.store.commands import reading, writing
+from adapter.store.commands.holds import DROP
+from adapter.store.database import Database
+from adapter.store.registry.service_points import without_supply
+from adapter.store.rows import encode, micros, moment
+from adapter.store.transaction import Transaction
+
+_S: Final = CommunicationState
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(f"'{each}'" for each in words)
+
+
+_OPERATIONS: Final = _listed(sorted(SWITCH_OPERATIONS))
+_CONNECTS: Final = _listed(sorted(FLOWS[kind].request.operation for kind in CLOSING_KINDS))
+_PRIORITIES: Final = ", ".join(str(each.rank) for each in Priority)
+# Whoever moves a switch holds a lane of it, and most have two: by the device, and by the endpoint.
+COUNTS: Final = f"""
+SELECT communication.state, count(DISTINCT communication.command) FROM lane
+JOIN communication ON communication.command = lane.command
+WHERE lane.name >= 'switch:' AND lane.name < 'switch;'
+    AND communication.operation IN ({_OPERATIONS})
+GROUP BY communication.state"""
+OPEN: Final = """
+SELECT count(DISTINCT command) FROM lane WHERE name >= 'switch:' AND name < 'switch;'"""
+_QUEUED: Final = f"""
+FROM communication WHERE work = 'send' AND priority IN ({_PRIORITIES})
+    AND operation IN ({{operations}}) AND due IS NOT NULL"""
+QUEUED: Final = f"SELECT id, command {_QUEUED.format(operations=_OPERATIONS)} ORDER BY id"
+CONNECTS: Final = (
+    f"SELECT command {_QUEUED.format(operations=_CONNECTS)} ORDER BY command LIMIT :limit"
+)
+_REQUEST: Final = "SELECT body FROM resume_request"
+_PUT_REQUEST: Final = "INSERT OR REPLACE INTO resume_request (one, body) VALUES (1, ?)"
+_DROP_REQUEST: Final = "DELETE FROM resume_request"
+_LATER: Final = "UPDATE communication SET due = ? WHERE id = ? AND work = 'send'"
+USED: Final = "SELECT name, member, hour, used FROM limit_use WHERE hour >= ?"
+# What has left or ended meanwhile waits no more.
+_WAITING: Final = """
+FROM limit_wait JOIN communication ON communication.id = limit_wait.communication
+WHERE communication.work = 'send' AND communication.due IS NOT NULL"""
+TOTALS: Final = f"""
+SELECT limit_wait.name, member, count(*), min(since), min(until), max(until) {_WAITING}
+GROUP BY limit_wait.name, member"""
+WAITING: Final = f"""
+SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
+{_WAITING} AND limit_wait.communication > :after AND (:name IS NULL OR limit_wait.name = :name)
+ORDER BY limit_wait.communication LIMIT :limit"""
+LOOK_AGAIN: Final = """
+UPDATE communication SET due = :now WHERE work = 'send' AND due > :now
+    AND id IN (SELECT communication FROM limit_wait)"""
+_TURNED: Final = "UPDATE limit_wait SET until = :now WHERE until > :now"
+GONE: Final = """
+DELETE FROM limit_wait WHERE NOT EXISTS (
+    SELECT 1 FROM communication WHERE communication.id = limit_wait.communication
+        AND work = 'send' AND due IS NOT NULL)"""
+_OLD_USES: Final = "DELETE FROM limit_use WHERE hour < ?"
+_OLD_OVERRIDES: Final = "DELETE FROM limit_override WHERE ended < ?"
+OVERRIDES: Final = "SELECT body FROM limit_override ORDER BY begins DESC, id DESC LIMIT ?"
+OPEN_OVERRIDES: Final = """
+SELECT body FROM limit_override WHERE ended IS NULL ORDER BY begins DESC, id DESC LIMIT ?"""
+_PUT_OVERRIDE: Final = """
+INSERT INTO limit_override (id, name, begins, ends, ended, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, body = excluded.body
+WHERE limit_override.ended IS NULL"""
+
+_request: Final = msgspec.json.Decoder(ResumeRequest).decode
+_override: Final = msgspec.json.Decoder(Override).decode
+
+
+class SqliteSwitchSafety:
+    """The SwitchSafetyStore port beside the commands, in the same file."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+
+    async def counts(self) -> SwitchCounts:
+        def look(db: apsw.Connection) -> SwitchCounts:
+            by_state: dict[str, int] = dict(db.execute(COUNTS))
+            queued = by_state.get(_S.QUEUED, 0)
+            sent = by_state.get(_S.AWAITING, 0) + by_state.get(_S.FETCHING, 0)
+            in_doubt = by_state.get(_S.SENDING, 0) + by_state.get(_S.UNCLEAR, 0)
+            not_due = max(db.execute(OPEN).get - queued - sent - in_doubt, 0)
+            return SwitchCounts(queued=queued, not_due=not_due, sent=sent, in_doubt=in_doubt)
+
+        return await self._store.query(look)
+
+    # ------------------------------------------------------------ stop, go on
+
+    async def resume_request(self) -> ResumeRequest | None:
+        def look(db: apsw.Connection) -> ResumeRequest | None:
+            body = db.execute(_REQUEST).get
+            return None if body is None else _request(body)
+
+        return await self._store.read(look)
+
+    async def put_resume_request(
+        self, request: ResumeRequest | None, *, audit: AuditNote, told: Told
+    ) -> None:
+        at = self._store.now()
+
+        def work(tx: Transaction) -> None:
+            if request is None:
+                tx.connection.execute(_DROP_REQUEST)
+            else:
+                tx.connection.execute(_PUT_REQUEST, (encode(request),))
+            writing.publish(tx, told, at)
+            writing.note_all(tx, [audit], at)
+
+        await self._store.write(work)
+
+    async def resume(
+        self,
+        request: str,
+        *,
+        at: datetime,
+        later: Mapping[CommunicationId, datetime],
+        audit: AuditNote,
+        told: Told,
+    ) -> bool:
+        def work(tx: Transaction) -> bool:
+            db = tx.connection
+            body = db.execute(_REQUEST).get
+            if body is None or (found := _request(body)).id != request or found.expires_at <= at:
+                return False
+            db.execute(_DROP_REQUEST)
+            db.execute(DROP, (HoldReason.STOPPED,))
+            db.executemany(_LATER, [(micros(due), each) for each, due in later.items()])
+            writing.publish(tx, told, at)
+            writing.note_all(tx, [audit], at)
+            return True
+
+        return await self._store.write(work)
+
+    async def queued(self) -> Sequence[tuple[CommunicationId, CommandId]]:
+        def look(db: apsw.Connection) -> list[tuple[CommunicationId, CommandId]]:
+            return [(CommunicationId(id_), CommandId(of)) for id_, of in db.execute(QUEUED)]
+
+        return await self._store.query(look)
+
+    async def held_reconnects(self, limit: int) -> Sequence[HeldReconnect]:
+        def look(db: apsw.Connection) -> list[HeldReconnect]:
+            ids = [CommandId(id_) for (id_,) in db.execute(CONNECTS, {"limit": limit})]
+            found: list[HeldReconnect] = []
+            for command in reading.listed(db, ids).rows:
+                activity, request = command.activity, command.request
+                point = activity.service_point
+                found.append(
+                    HeldReconnect(
+                        command=command.id,
+                        order=request.order or "",
+                        device=request.devices[0],
+                        service_point=point or "",
+                        dark=point is not None and without_supply(db, point),
+                        since=max(activity.created_at, activity.effective_at),
+                    )
+                )
+            return found
+
+        return await self._store.query(look)
+
+    # ------------------------------------------------------------ limits
+
+    async def used(self, since: datetime) -> Used:
+        def look(db: apsw.Connection) -> Used:
+            found: dict[tuple[str, str], dict[datetime, int]] = {}
+            for name, member, hour, used in db.execute(USED, (micros(since),)):
+                found.setdefault((name, member), {})[moment(hour)] = used
+            return found
+
+        return await self._store.query(look)
+
+    async def wait_totals(self) -> Sequence[WaitTotal]:
+        def look(db: apsw.Connection) -> list[WaitTotal]:
+            return [
+                WaitTotal(
+                    limit=name,
+                    member=member,
+                    waiting=count,
+                    since=moment(since),
+                    first=moment(first),
+                    last=moment(last),
+                )
+                for name, member, count, since, first, last in db.execute(TOTALS)
+            ]
+
+        return await self._store.query(look)
+
+    async def waiting(self, *, limit_name: str | None, after: str, limit: int) -> Sequence[Waiting]:
+        names = {"name": limit_name, "after": after, "limit": limit}
+
+        def look(db: apsw.Connection) -> list[Waiting]:
+            return [_waiting(row) for row in db.execute(WAITING, names)]
+
+        return await self._store.query(look)
+
+    async def overrides(self, *, open_only: bool, limit: int) -> Sequence[Override]:
+        query = OPEN_OVERRIDES if open_only else OVERRIDES
+
+        def look(db: apsw.Connection) -> list[Override]:
+            return [_override(body) for (body,) in db.execute(query, (limit,))]
+
+        return await self._store.read(look)
+
+    async def put_override(
+        self, override: Override, *, wake: bool, audit: AuditNote, told: Told
+    ) -> bool:
+        at = self._store.now()
+        ended = None if override.ended_at is None else micros(override.ended_at)
+        times = (micros(override.begins_at), micros(override.ends_at), ended)
+
+        def work(tx: Transaction) -> bool:
+            db = tx.connection
+            db.execute(_PUT_OVERRIDE, (override.id, override.limit, *times, encode(override)))
+            if not db.changes():
+                return False
+            if wake:
+                _look_again(db, at)
+            writing.publish(tx, told, at)
+            writing.note_all(tx, [audit], at)
+            return True
+
+        return await self._store.write(work)
+
+    async def look_again(self, now: datetime) -> int:
+        return await self._store.write(lambda tx: _look_again(tx.connection, now))
+
+    async def tidy(self, *, uses_before: datetime, overrides_before: datetime) -> None:
+        def work(tx: Transaction) -> None:
+            db = tx.connection
+            db.execute(GONE)
+            db.execute(_OLD_USES, (micros(uses_before),))
+            db.execute(_OLD_OVERRIDES, (micros(overrides_before),))
+
+        if await self._store.read(_anything):
+            await self._store.write(work)
+
+
+def _anything(db: apsw.Connection) -> bool:
+    tables = ("limit_wait", "limit_use", "limit_override")
+    return any(db.execute(f"SELECT 1 FROM {each} LIMIT 1").get for each in tables)
+
+
+def _look_again(db: apsw.Connection, now: datetime) -> int:
+    names = {"now": micros(now)}
+    db.execute(LOOK_AGAIN, names)
+    woken = db.changes()
+    db.execute(_TURNED, names)
+    return woken
+
+
+def _waiting(row: tuple[Any, ...]) -> Waiting:
+    command, communication, name, member, since, until = row
+    return Waiting(
+        command=CommandId(command),
+        communication=CommunicationId(communication),
+        limit=name,
+        member=member,
+        since=moment(since),
+        until=moment(until),
+    )

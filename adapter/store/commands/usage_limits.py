@@ -1,0 +1,104 @@
+"""Caps and quotas in the writer's transaction: whether all that a request uses has room, and the
+count of it. What has none is put off in the same transaction, until its turn comes."""
+
+from typing import Final, NamedTuple
+
+import apsw
+
+from adapter.commands.effects import Severity
+from adapter.commands.usage_limits import Use, Uses, day_of
+from adapter.engine.commands.ports import Publication
+from adapter.model.ids import EventId
+from adapter.store.rows import micros
+from adapter.store.transaction import Transaction
+
+MOST_AHEAD: Final = 1_000_000
+
+USED_IN_HOUR: Final = "SELECT used FROM limit_use WHERE name = ? AND member = ? AND hour = ?"
+USED_IN_DAY: Final = """
+SELECT coalesce(sum(used), 0) FROM limit_use
+WHERE name = ? AND member = ? AND hour >= ? AND hour < ?"""
+IN_FORCE: Final = """
+SELECT 1 FROM limit_override WHERE ended IS NULL AND ends > :at AND begins <= :at
+    AND name IN (:name, '') LIMIT 1"""
+_TAKE: Final = """
+INSERT INTO limit_use (name, member, hour, used) VALUES (?, ?, ?, 1)
+ON CONFLICT (name, member, hour) DO UPDATE SET used = used + 1"""
+_GIVE_BACK: Final = """
+UPDATE limit_use SET used = used - 1 WHERE name = ? AND member = ? AND hour = ? AND used > 0"""
+AHEAD: Final = """
+SELECT count(*) FROM (SELECT 1 FROM limit_wait
+WHERE name = :name AND member = :member AND until > :at AND communication <> :communication
+LIMIT :limit)"""
+_PUT_OFF: Final = "UPDATE communication SET due = ? WHERE id = ? AND work = 'send'"
+_WAIT: Final = """
+INSERT INTO limit_wait (communication, command, name, member, since, until)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (communication) DO UPDATE SET
+    name = excluded.name, member = excluded.member, until = excluded.until"""
+_LEFT: Final = "DELETE FROM limit_wait WHERE communication = ?"
+
+
+class Full(NamedTuple):
+    """A limit without room: of the day, or only of the hour."""
+
+    use: Use
+    of_day: bool
+
+
+def full(db: apsw.Connection, uses: Uses) -> Full | None:
+    """The limit that keeps a request from leaving now: that of a day before one of an hour."""
+    found = [Full(use, of_day) for use in uses.of if (of_day := _no_room(db, use)) is not None]
+    return max(found, key=lambda each: each.of_day, default=None)
+
+
+def _no_room(db: apsw.Connection, use: Use) -> bool | None:
+    """Whether it is the day that has none; None: there is room, or somebody lets it pass."""
+    found: bool | None = None
+    if use.per_hour is not None:
+        used = db.execute(USED_IN_HOUR, (use.limit, use.member, micros(use.hour))).get or 0
+        found = False if used >= use.per_hour else None
+    if use.per_day is not None:
+        begin, end = micros(use.day), micros(day_of(use.at, use.zone, later=1))
+        used = db.execute(USED_IN_DAY, (use.limit, use.member, begin, end)).get
+        found = True if used >= use.per_day else found
+    if found is not None and db.execute(IN_FORCE, {"at": micros(use.at), "name": use.limit}).get:
+        return None
+    return found
+
+
+def take(db: apsw.Connection, uses: Uses) -> None:
+    """Count it. It waits no longer."""
+    db.executemany(_TAKE, [(use.limit, use.member, micros(use.hour)) for use in uses.of])
+    db.execute(_LEFT, (uses.communication,))
+
+
+def give_back(db: apsw.Connection, uses: Uses) -> None:
+    """It did not leave: the count is as if it had never been taken."""
+    db.executemany(_GIVE_BACK, [(use.limit, use.member, micros(use.hour)) for use in uses.of])
+
+
+def put_off(tx: Transaction, uses: Uses, found: Full) -> Publication:
+    """Until its turn comes, behind those that wait already. What is told of it, once for each hour
+    or day."""
+    use, db = found.use, tx.connection
+    names = {"name": use.limit, "member": use.member, "at": micros(use.at)}
+    names |= {"communication": uses.communication, "limit": MOST_AHEAD}
+    until = use.turn(db.execute(AHEAD, names).get, of_day=found.of_day)
+    at, due = micros(use.at), micros(until)
+    db.execute(_PUT_OFF, (due, uses.communication))
+    db.execute(_WAIT, (uses.communication, uses.command, use.limit, use.member, at, due))
+    span = "day" if found.of_day else "hour"
+    began = use.day if found.of_day else use.hour
+    return Publication(
+        id=EventId(f"limit:{use.limit}:{use.member}:{span}:{began.isoformat()}"),
+        type="openway.gateway.limit_reached",
+        subject="gateway",
+        severity=Severity.WARNING,
+        data={
+            "limit": use.limit,
+            "member": use.member,
+            "span": span,
+            "most": use.per_day if found.of_day else use.per_hour,
+            "began": began,
+        },
+    )
