@@ -74,7 +74,8 @@ class CalledBack:
 
     @property
     def healed(self) -> int:
-        """At least so many results came without a callback, by polling."""
+        """At least so many results came without a callback, by polling: each other one has one or
+        more."""
         return max(self.results - self.callbacks, 0)
 
 

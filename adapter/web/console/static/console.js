@@ -102,7 +102,7 @@
           series: [{}, ...rows.map((row, n) => ({
             label: row[1] ? `${row[0]} (${row[1]})` : row[0],
             stroke: line(n), width: 1.5, dash: row[3] ? [4, 4] : undefined, spanGaps: false,
-            points: { show: x.length < 3 },
+            points: { show: row[2].filter((value) => value !== null).length < 3 },
           }))],
         },
         [x, ...rows.map((row) => row[2])],
