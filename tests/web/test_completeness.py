@@ -257,3 +257,25 @@ async def test_a_failed_read_is_told_with_its_reason_until_one_succeeds() -> Non
         assert set(failed) == {"P5"}
         assert failed["P5"] == "expired while in progress"
         assert await listed(rig, "failed", since="2026-03-03T00:00:00Z", group="NORTH") == {}
+
+
+async def test_a_schedule_that_is_behind_is_told_until_its_windows_are_read() -> None:
+    async with reported() as rig:
+        asked = {
+            "kind": "scheduled_read_interval",
+            "group": "NORTH",
+            "name": "hourly",
+            "recurrence": {"first": "00:00:00", "length_s": 3600},
+        }
+        made = await rig.ask("POST", "/schedules", asked, by="operator")
+        assert made.status == 202
+        assert (await rig.ask("GET", "/completeness/windows"))["items"] == []
+        await rig.clock.turn(NOON + timedelta(hours=29))
+        (late,) = (await rig.ask("GET", "/completeness/windows"))["items"]
+        assert (late["schedule"], late["not_asked"], late["report"]) == (made["id"], 4, None)
+        assert (await rig.ask("GET", "/completeness"))["windows_behind"] == 1
+        assert (await rig.ask("GET", "/completeness?group=SOUTH"))["windows_behind"] == 0
+        await rig.gateway.schedules.once()
+        (waiting,) = (await rig.ask("GET", "/completeness/windows"))["items"]
+        assert waiting["not_asked"] == 0
+        assert (waiting["report"]["expected"], waiting["report"]["waiting"]) == (3, 3)

@@ -8,7 +8,7 @@ days of those are counted again.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Final
 
 import apsw
@@ -19,6 +19,10 @@ from adapter.readings.days import bounds_of, day_of, number_of
 from adapter.store.rows import micros, moment
 
 _LOWEST: Final = -(2**63)
+_EARLIEST: Final = micros(datetime(1900, 1, 2, tzinfo=UTC))
+_LATEST: Final = micros(datetime(9999, 1, 1, tzinfo=UTC))
+"""What is outside is of no day: calendars end there."""
+
 _DONE: Final = 2**62
 """In place of a channel: all rows of the load are counted."""
 
@@ -76,8 +80,9 @@ WHERE number = :number AND found.last IS NOT NULL"""
 _NO_DEVICE: Final = """
 DELETE FROM counted_device
 WHERE number = :number AND NOT EXISTS (SELECT 1 FROM device_day WHERE device = :number)"""
-BEHIND: Final = """
-SELECT count(*) FROM load WHERE id > (SELECT load FROM counted) AND state = 'loaded'"""
+BEHIND: Final = f"""
+SELECT count(*) FROM counted c CROSS JOIN load l ON l.id >= c.load
+WHERE l.state = 'loaded' AND (l.id > c.load OR c.channel <> {_DONE})"""
 
 
 def forget_from(db: apsw.Connection, load: int) -> None:
@@ -132,11 +137,13 @@ def _days_of_rows(
             load, channel, at = following, 0, _LOWEST
             continue
         channel, at = row
+        found += 1
+        if not _EARLIEST <= at < _LATEST:
+            continue
         if channel not in devices:
             devices[channel] = db.execute(_DEVICE, (channel,)).get
         day = day_of(moment(at), zone)
         at = micros(bounds_of(day, zone)[1])
-        found += 1
         yield devices[channel], day
     db.execute(_MOVE, (load, channel, at))
 
@@ -240,6 +247,8 @@ class _Counting:
 
     def count_again(self, channel: int, at: int) -> None:
         """With the last of its device, which may have been of rows that are gone."""
+        if not _EARLIEST <= at < _LATEST:
+            return
         device = self._db.execute(_DEVICE, (channel,)).get
         self.count(device, day_of(moment(at), self._zone))
         number = self._db.execute(_KNOWN_DEVICE, (device,)).get

@@ -33,6 +33,6 @@ VIEWS: Final = (
     ("v_meter_day",   "delay_s",       "so many seconds after the end of the day, or before it"),
     ("v_meter_last",  "device",        "a meter of which anything ever came"),
     ("v_meter_last",  "last_at",       "END of its newest value, UTC"),
-    ("v_meter_last",  "last_arrival",  "when something of it came last, UTC"),
+    ("v_meter_last",  "last_arrival",  "when a new value of it came last, UTC"),
 )
 # fmt: on

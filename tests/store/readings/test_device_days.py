@@ -193,3 +193,18 @@ async def test_a_piece_is_small_however_large_a_load(on_disk: Path) -> None:
                 break
         assert max(steps) <= 4
         assert sum(steps[1:]) == 30
+
+
+async def test_a_time_at_the_end_of_the_calendar_holds_nothing_up(on_disk: Path) -> None:
+    async with a_store(on_disk / "gateway.db") as loader:
+        await loader.load(intervals(1, ["1"] * 96), intervals(2, ["1"] * 4))
+        for at in (-(2**62), 2**62, 253_402_300_800_000_000):
+            await loader.store.database.measure(
+                lambda tx, at=at: tx.connection.execute(  # type: ignore[misc]
+                    "INSERT INTO measured SELECT 1, ?, load, 9, '1', '1', 501000, '', conversion"
+                    " FROM measured LIMIT 1",
+                    (at,),
+                )
+            )
+        assert sums(await counted(loader, 1)) == {date(2026, 3, 2): (96, 96, 0, 0)}
+        assert len(await counted(loader, 2)) == 1
