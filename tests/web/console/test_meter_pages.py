@@ -54,7 +54,7 @@ async def test_they_are_read_again_by_the_button_with_the_dry_count_as_bound() -
         assert link is not None
         form = await visitor.open(link.removeprefix("/console"))
         given = {
-            attributes["name"]: attributes.get("value") or ""
+            str(attributes["name"]): attributes.get("value") or ""
             for tag, attributes in tags_of(form.text)
             if tag == "input" and attributes.get("name") not in (None, "csrf")
         }
