@@ -28,6 +28,7 @@ from adapter.cli.orders_visits import COMMANDS as VISITS
 from adapter.cli.output import MEANING, Exit, exit_of, named_problem, nobody_reads_on, say
 from adapter.cli.quarantine import quarantine
 from adapter.cli.readings import readings
+from adapter.cli.readings_completeness import completeness
 from adapter.cli.readings_enter import COMMANDS as ENTERING
 from adapter.cli.registry import devices
 from adapter.cli.registry_service_points import service_points
@@ -75,8 +76,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
-    device_events, outages, readings, schedule, subscriptions, retention, clock, holds, switching,
-    quarantine,
+    device_events, outages, readings, completeness, schedule, subscriptions, retention, clock,
+    holds, switching, quarantine,
     set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
     record,
     replay,

@@ -328,6 +328,8 @@ def _spool(session: Session) -> "Spool":
 
 async def _with_store(session: Session, work: "Callable[[PayloadServices], Awaitable[T]]") -> T:
     """Raises StoreFailed, also where a gateway runs on the store."""
+    from zoneinfo import ZoneInfo
+
     from adapter.engine.clock import SystemClock
     from adapter.service.payloads import taking
     from adapter.store.commands.commands import SqliteStore
@@ -336,7 +338,7 @@ async def _with_store(session: Session, work: "Callable[[PayloadServices], Await
     store = SqliteStore(settings.store.path, now=clock.now)
     await store.open()
     try:
-        made = taking(store, clock, settings.intake, zone=settings.contract.time_zone)
+        made = taking(store, clock, settings.intake, zone=ZoneInfo(settings.contract.time_zone))
         assert made is not None
         try:
             return await work(made)

@@ -269,6 +269,14 @@ def events() -> TableShown:
     return _columns("Columns of exported events", EVENTS)
 
 
+def views() -> TableShown:
+    """What people may read of the store's files by SQL."""
+    from adapter.store.readings.views import FILES, VIEWS
+
+    rows = tuple((view, column, meaning, FILES[view]) for view, column, meaning in VIEWS)
+    return TableShown("Views for people", ("view", "column", "meaning", "file"), rows, True)
+
+
 def _columns(title: str, columns: "Sequence[Column]") -> TableShown:
     """What each form becomes: in Parquet, and in CSV where that is not plain text."""
     from adapter.export.columns import Form
@@ -366,6 +374,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "sections": sections,
         "exits": exits,
         "values": values,
+        "views": views,
         "events": events,
         "publications": _of_commands("What is in the feed", "publications"),
         "signals": _of_commands("What is said, once when it matters", "signals", code_first=False),

@@ -10,6 +10,7 @@ from adapter.engine.events.events import DeviceEvents
 from adapter.engine.feed.feed import Feed
 from adapter.engine.inbox import Inbox
 from adapter.engine.orders.orders import Orders
+from adapter.engine.readings.completeness import Completeness
 from adapter.engine.readings.ports import Intake
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
@@ -39,6 +40,7 @@ class Loops:
         subscriptions: Subscriptions,
         registry: Registry,
         upkeep: Upkeep,
+        completeness: Completeness,
     ) -> None:
         self.runner = runner
         self._workers = workers
@@ -47,6 +49,7 @@ class Loops:
         self._orders = orders
         self._registry = registry
         self._upkeep = upkeep
+        self._completeness = completeness
         self._feed = feed
         inbox.addressed_came = workers.correlator.addressed_came
         runner.add("correlate", self._correlate)
@@ -66,6 +69,7 @@ class Loops:
         runner.add("retention", upkeep.retention.once)
         runner.add("signals", upkeep.signals.once)
         runner.add("durations", upkeep.durations.once)
+        runner.add("completeness", completeness.once)
         for name, once in (*orders.loops.items(), *feed.deliveries.loops.items()):
             runner.add(name, once)
 
@@ -129,6 +133,8 @@ class Loops:
         taken = await self._intake.once()
         if taken.worked:
             self._inbox.moved()
+            self._completeness.loaded()
+            self.runner.poke("completeness")
         self._workers.monitor.data_arrived(taken.endpoints)
         await self._orders.arrived(taken)
         return int(taken.worked)

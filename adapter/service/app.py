@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -37,12 +38,14 @@ from adapter.server.connections import bind, url_of
 from adapter.service.api_keys import WatchedKeys
 from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
+from adapter.service.certificates import certificate_ends
 from adapter.service.checks import catalog_of, check_files
 from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
 from adapter.service.settings import EventSettings, Settings, TracingSettings
 from adapter.service.upkeep import witness_policy
 from adapter.store.commands.commands import SqliteStore
+from adapter.web.api.head_end import HeadEndFacts
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
 from adapter.webhooks.sender import WebhookReceiver
@@ -217,6 +220,7 @@ async def running(
         spool=core.taking.spool,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
+    rest.api.head_end = _facts(settings, core)
     keys = WatchedKeys(settings.api, rest.api.keys, clock, core.store)
     rest.api.key_file = keys
     core.gateway.loops.runner.add("keys", keys.once)
@@ -249,6 +253,17 @@ async def running(
         await rest.start()
         stack.push_async_callback(_stop_both, listener, rest)
         yield App(core=core, listener=listener, rest=rest, keys=keys)
+
+
+def _facts(settings: Settings, core: Core) -> HeadEndFacts:
+    folder = settings.contract.wsdl
+    return HeadEndFacts(
+        name=_name(settings),
+        base_url=_head_end(settings).base_url,
+        contract="the packaged WSDL" if folder is None else str(folder),
+        remarks=core.codec.catalog.remarks,
+        certificates=partial(certificate_ends, settings),
+    )
 
 
 async def _stop_both(listener: Listener, rest: Rest) -> None:

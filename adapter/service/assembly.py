@@ -28,6 +28,7 @@ from adapter.engine.orders.facts import MasterData, StoredMeasurements
 from adapter.engine.orders.orders import Orders
 from adapter.engine.orders.ports import FinalMeasurements, OrderRules, Requester
 from adapter.engine.orders.sink import OrderSink
+from adapter.engine.readings.completeness import Completeness
 from adapter.engine.readings.entered import EnteredReadings
 from adapter.engine.readings.readings import Readings
 from adapter.engine.registry.registry import Registry
@@ -69,6 +70,7 @@ from adapter.store.commands.switch_safety import SqliteSwitchSafety
 from adapter.store.feed import SqliteFeed
 from adapter.store.feed_deliveries import SqliteDeliveries
 from adapter.store.orders.orders import SqliteOrders
+from adapter.store.readings.completeness import SqliteCompleteness
 from adapter.store.readings.reports import SqliteReports
 from adapter.store.registry.service_points import SqliteServicePoints
 from adapter.store.schedules import SqliteSchedules
@@ -159,7 +161,7 @@ def connect(
     client = HeadEndClient(
         head_end, ContractWire(codec, zone=zone), observe=observed, clock=clock.now
     )
-    payloads = taking(store, clock, intake or IntakeSettings(), zone=str(zone))
+    payloads = taking(store, clock, intake or IntakeSettings(), zone=zone)
     gateway = assemble(
         store=store,
         head_end=client,
@@ -289,6 +291,14 @@ def assemble(
         paused=lambda: holds.doubts_clock,
         signals=signals,
     )
+    completeness = Completeness(
+        SqliteCompleteness(database, payloads.zone, settings.dispatch.head_end),
+        store,
+        commands,
+        schedules,
+        clock,
+        payloads.zone,
+    )
     feed = Feed(
         SqliteFeed(database),
         EventDeliveries(
@@ -338,6 +348,7 @@ def assemble(
         subscriptions=kept_subscriptions,
         registry=registry,
         upkeep=keeping,
+        completeness=completeness,
     )
     return Gateway(
         commands=commands,
@@ -346,6 +357,7 @@ def assemble(
             reports=SqliteReports(database),
             entered=EnteredReadings(order_store, store, clock, running_orders.measured),
             error_records=payloads.desk,
+            completeness=completeness,
         ),
         events=payloads.events,
         feed=feed,

@@ -1,6 +1,7 @@
 """Connects what takes in payloads: spool folder, measurements in the store, worker process."""
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from adapter.engine.commands.ports import Clock
@@ -27,17 +28,19 @@ class PayloadServices:
     intake: PayloadIntake
     events: DeviceEvents
     desk: ErrorRecords
+    zone: tzinfo = UTC
+    """Of the days that are counted."""
 
 
 def taking(
-    store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: str = "UTC"
+    store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: tzinfo = UTC
 ) -> PayloadServices:
     """Raises SettingsError for bad tables. Nothing is started before the first payload."""
     spool = spool_of(settings, store.database.path)
     data = SqliteMeasurements(store.database)
 
     def tables() -> Document:
-        return load_tables(settings.tables, zone=zone)
+        return load_tables(settings.tables, zone=str(zone))
 
     def both() -> tuple[Document, EventTables]:
         return tables(), load_event_tables(settings.events)
@@ -56,7 +59,9 @@ def taking(
         data, SqliteEvents(store.database), clock, load_event_tables(settings.events)
     )
     desk = ErrorRecords(data, books, spool, intake, events, clock, both)
-    return PayloadServices(spool=spool, data=data, intake=intake, events=events, desk=desk)
+    return PayloadServices(
+        spool=spool, data=data, intake=intake, events=events, desk=desk, zone=zone
+    )
 
 
 def spool_of(settings: IntakeSettings, store: Path) -> Spool:

@@ -182,9 +182,9 @@ BESIDE: dict[str, set[str]] = {
         "transaction",
     },
     "web": set(),
-    "web/api": {"bulk", "call", "event_types", "examples", "incoming", "keys", "openapi",
-        "parameters", "problems", "quarantine", "reference", "rest", "routes", "schemas",
-        "switch_safety", "todo", "visits", "words"},
+    "web/api": {"bulk", "call", "completeness", "event_types", "examples", "head_end", "incoming",
+        "keys", "openapi", "parameters", "problems", "quarantine", "reference", "rest", "routes",
+        "schemas", "switch_safety", "todo", "visits", "words"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
         "quarantine", "replay", "run", "session", "tables", "times", "wire", "words"},
 }

@@ -37,7 +37,7 @@ from adapter.readings.seeds import (
     Row,
     Unmapped,
 )
-from adapter.store.readings import queries
+from adapter.store.readings import device_days, queries
 from adapter.store.rows import decode_device
 
 _MOST_CACHED: Final = 4_000
@@ -98,6 +98,7 @@ class Staging:
         """
         if not self._begun:
             # A gateway's file restored from a backup counts loads again that are here already.
+            device_days.forget_from(db, self.load)
             db.execute(queries.FORGET_LOADS, (self.load,))
             self._begun = True
         counts = Counts(

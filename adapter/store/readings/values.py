@@ -119,18 +119,18 @@ def whole(value: object) -> int:
 
 def missing_blocks(
     db: apsw.Connection,
-    endpoints: Collection[EndpointId],
+    endpoints: Collection[EndpointId] | None,
     start: datetime,
     end: datetime,
     came: tuple[datetime, datetime],
 ) -> dict[EndpointId, Blocks]:
-    """See Measurements."""
+    """See MeasurementStore; of all endpoints where none are named."""
     span = {"start": micros(start), "end": micros(end)}
     arrived = {"since": micros(came[0]), "until": micros(came[1])}
     short = {
         (EndpointId(endpoint), total): set(json.loads(blocks))
         for endpoint, total, blocks in db.execute(SHORT, {**span, **arrived})
-        if endpoint in endpoints
+        if endpoints is None or endpoint in endpoints
     }
     asked = list(dict.fromkeys(endpoint for endpoint, _ in short))
     values = {**span, "key": encode(asked).decode(), "kind": ReadingKind.INTERVAL.value}

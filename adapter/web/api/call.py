@@ -44,6 +44,7 @@ from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys, Caller
 from adapter.server.issuer import Issuer
 from adapter.server.settings import RestSettings, Role
+from adapter.web.api.head_end import HeadEndFacts
 from adapter.web.api.problems import ProblemRaised
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -162,6 +163,7 @@ class ApiContext:
         self.settings = settings
         self.keys = ApiKeys(settings.keys)
         self.key_file: KeyFile | None = None
+        self.head_end: HeadEndFacts | None = None
         self.issuer = (
             None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
         )

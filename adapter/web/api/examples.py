@@ -10,6 +10,7 @@ from adapter.web.api import (
     bulk,
     call,
     commands,
+    completeness,
     feed,
     orders,
     readings,
@@ -77,6 +78,10 @@ EXAMPLES: Final[Mapping[type[msgspec.Struct], Mapping[str, Example]]] = {
     visits.ReplyRetryIn: {"all": {}},
     visits.ReplyDiscardIn: {"one": {"reply": "01kk5zr0v6n8q2w4e1t9y3a5gp:reply:1"}},
     readings.ReadingsIn: {"register": {"measurements": [{"device": "M700001", **_READING}]}},
+    completeness.ReadAgainIn: {
+        "count": {"gap": "not_since", "reason": "nothing since the storm", "dry_run": True},
+        "read": {"gap": "failed", "reason": "after the outage", "group": "RES-NORTH"},
+    },
     schedules.ScheduleIn: {
         "each day": {
             "kind": "scheduled_read_interval",

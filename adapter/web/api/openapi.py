@@ -31,6 +31,7 @@ _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "feed": ("events", "The feed of all that happened, and who it is posted to."),
     "registry": ("registry", "Devices, service points and master data."),
     "readings": ("readings", "Measurements, arrived events and payloads."),
+    "completeness": ("completeness", "Which meters have reported, and which have not."),
     "schedules": ("schedules", "Reads that recur, and what came of their windows."),
     "events": ("device-events", "What meters tell of themselves; outages."),
     "quarantine": ("inbox", "Messages of the head end, error records, tables in force."),

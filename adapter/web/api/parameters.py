@@ -18,6 +18,7 @@ from adapter.model.texts import ID_PATTERN, LONGEST, TEXT_PATTERN
 from adapter.model.todo import TodoSubject
 from adapter.model.whole_numbers import ROW
 from adapter.orders.order import OrderKind, OrderState
+from adapter.readings.gaps import Gap
 from adapter.schedules.schedule import ScheduleState
 from adapter.web.api import call, commands, feed
 from adapter.web.api.orders import slug
@@ -29,6 +30,7 @@ _ID: Final[Json] = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pat
 _TEXT: Final[Json] = {"type": "string", "maxLength": LONGEST, "pattern": TEXT_PATTERN}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _HEADER: Final[Json] = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+_DATE: Final[Json] = {"type": "string", "format": "date"}
 _FLAG: Final[Json] = {"type": "boolean"}
 _NUMBER: Final[Json] = {"type": "integer", "minimum": ROW.least, "maximum": ROW.most}
 _SECONDS: Final[Json] = {"type": "number", "minimum": 0, "maximum": 86_400}
@@ -77,14 +79,19 @@ _QUERY: Final[Mapping[str, tuple[str, Json]]] = {
     "component": ("Only of this measuring component.", _ID),
     "connected": ("Only where the source is connected, or only where it is not.", _FLAG),
     "cursor": ("`next` of the page before.", _BY_NUMBER),
+    "day": ("Of this local day; else of the one before today.", _DATE),
     "dead": ("Only those that are posted no more, or only the others.", _FLAG),
     "device": ("Only what concerns this device.", _ID),
     "ended": ("Those that are over, in place of those that last.", _FLAG),
     "endpoint": ("Only what concerns this meter, as the head end names it.", _ID),
+    "first": ("The first local day; else 30 days before the last one.", _DATE),
     "from": ("Not earlier than this. With a zone.", _TIME),
+    "gap": ("What is missing of them.", _words(Gap) | {"default": "not_since"}),
+    "group": ("Only of this group.", _ID),
     "head": ("NUMBER:DIGEST of a head that was given out, all 64 hex digits.",
              {"type": "string", "pattern": "^[0-9]{1,18}:[0-9A-Fa-f]{64}$"}),
     "kind": ("Only of this kind.", _words(CommandKind)),
+    "last": ("The last local day; else today.", _DATE),
     "limit": ("At most so many.",
               {"type": "integer", "minimum": 1, "maximum": call.MOST_ITEMS, "default": 50}),
     "measure": ("Only of this measure.", _words(Measure)),
@@ -117,6 +124,9 @@ _BY_ROUTE: Final[Mapping[tuple[str, str], tuple[str, Json]]] = {
     ("/set-aside", "state"): ("", _words(FailedState) | {"default": "set_aside"}),
     ("/set-aside", "kind"): ("Only rows of this kind.", _words(RowKind)),
     ("/todo", "subject"): ("Only of this kind of thing.", _words(TodoSubject)),
+    ("/completeness/meters", "since"): ("Without a value, or a read that succeeded, since "
+                                        "then; else for a day. With a zone.", _TIME),
+    ("/completeness/meters", "cursor"): ("", _ID),
     ("/events", "limit"): ("", {"type": "integer", "minimum": 1, "maximum": feed.MOST_EVENTS,
                                 "default": 100}),
     ("/events", "wait"): ("Where there is nothing yet: answer when something comes, or after so "

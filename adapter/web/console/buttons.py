@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from adapter.commands.flows import CommandKind
+from adapter.commands.flows import FLOWS, READ_KINDS, CommandKind
 from adapter.engine.upkeep.todo import Todo, Way
+from adapter.readings.gaps import Gap
 from adapter.web.api.call import PREFIX
 from adapter.web.api.routes import ROUTES, Route
 
@@ -18,6 +19,9 @@ class FieldKind(StrEnum):
     CHOICE = "choice"
     YES = "yes"
     """True or false: a box to tick."""
+    NUMBER = "number"
+    DAY = "day"
+    """A date without a time."""
     LINES = "lines"
     """A list: one item a line."""
     TIME = "time"
@@ -96,6 +100,28 @@ _CANCEL_REASON: Final = FormField(
 )
 _VISIT: Final = "/orders/{order}/visits/{visit}"
 _RECEIVER: Final = "/events/receivers/{receiver}"
+_READ_AGAIN: Final = (
+    _REASON,
+    FormField(
+        name="gap",
+        label="List",
+        kind=FieldKind.CHOICE,
+        needed=True,
+        choices=tuple((each.value, each.value.replace("_", " ")) for each in Gap),
+    ),
+    FormField(name="group", label="Group"),
+    FormField(name="since", label="Since", kind=FieldKind.TIME),
+    FormField(name="day", label="Day", kind=FieldKind.DAY),
+    FormField(
+        name="kind",
+        label="Read",
+        kind=FieldKind.CHOICE,
+        needed=True,
+        choices=tuple((kind.value, FLOWS[kind].title) for kind in sorted(READ_KINDS)),
+        hint="A scheduled read asks the whole group.",
+    ),
+    FormField(name="at_most", label="Meters at most", kind=FieldKind.NUMBER, needed=True),
+)
 
 # fmt: off
 _ROWS: Final = (
@@ -230,6 +256,10 @@ _ROWS: Final = (
     Button(name="withdraw-key", path="/keys/{key}/withdraw", label="Withdraw", serious=True,
            does="Refuses the key from now on. Who is logged in with it is out.", back="/keys",
            fields=(_REASON,)),
+    # completeness
+    Button(name="read-again", path="/completeness/read-again", label="Read them again",
+           does="Asks each meter of the list for its data, by one command. More meters than "
+                "this says are refused.", back="/completeness", fields=_READ_AGAIN),
 )
 # fmt: on
 BUTTONS: Final[Mapping[str, Button]] = {row.name: row for row in _ROWS}

@@ -86,6 +86,8 @@ def body_of(button: Button, form: Form) -> msgspec.Struct:
 def _value(kind: FieldKind, given: str) -> object:
     if kind is FieldKind.LINES:
         return [line.strip() for line in given.splitlines() if line.strip()]
+    if kind is FieldKind.NUMBER and given.isascii() and given.isdecimal():
+        return int(given[:18])
     return {"true": True, "false": False}.get(given, given) if kind is FieldKind.CHOICE else given
 
 

@@ -19,6 +19,7 @@ from adapter.commands.flows import CommandKind, Completion
 from adapter.engine.commands.ports import Change, Import, LoggedCall
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.engine.orders.requests import OrderRequest
+from adapter.engine.upkeep.durations import Measure
 from adapter.engine.upkeep.set_aside import WAITS, RowKind
 from adapter.model.ids import DeviceId, EndpointId, EventId, ServicePointId
 from adapter.model.values import replace
@@ -40,6 +41,8 @@ from tests.wire.payloads import data_arrived, event_log, meter_event, read_data
 ATTACK: Final = """<script>x</script>"'&{{7*7}}<img src=x onerror=y>"""
 SHOWN: Final = "&lt;script&gt;x&lt;/script&gt;"
 BAD: Final = f"M{ATTACK}"
+METER: Final = BAD.replace("{{7*7}}", "")
+"""Braces are in no address of a page."""
 
 
 def commands() -> Iterator[Command]:
@@ -85,6 +88,22 @@ async def plant(rig: Rig) -> None:
             installs=(an_install("M-H", "SP-H"),),
         )
     )
+    meter = replace(
+        a_device(METER),
+        endpoint=EndpointId(f"E{ATTACK}"),
+        serial=ATTACK,
+        groups=frozenset({ATTACK}),
+    )
+    # As no import lets it in.
+    await store.import_(
+        Import(
+            devices=(meter,),
+            service_points=(a_service_point(f"SP{ATTACK}"),),
+            installs=(an_install(METER, f"SP{ATTACK}"),),
+        )
+    )
+    gateway.upkeep.durations.add(Measure.CALL, f"Service.{ATTACK}", 0.1)
+    gateway.upkeep.durations.add(Measure.TOKEN_TO_RESULT, f"Service.{ATTACK}", 0.1)
     for number, command in enumerate(commands(), 1):
         await store.submit([a_submission(number, command=command)])
         store.log_call(

@@ -35,8 +35,11 @@ def filled(button: Button) -> Form:
         FieldKind.TIME: "2026-03-01T06:00:00Z",
         FieldKind.LINES: "M1\n M2 \n\n",
         FieldKind.SECOND_KEY: TOKENS["approver"],
+        FieldKind.NUMBER: "7",
+        FieldKind.DAY: "2026-03-01",
     }
-    return {field.name: values.get(field.kind, "x") for field in button.fields}
+    words = {field.name: field.choices[0][0] for field in button.fields if field.choices}
+    return {field.name: values.get(field.kind, "x") for field in button.fields} | words
 
 
 @for_every("button", list(BUTTONS.values()), ids=list(BUTTONS))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import quote
 
 from adapter.engine.clock import HandClock
 from adapter.web.console.pages import PAGES, Page
@@ -10,7 +11,7 @@ from adapter.webhooks.sender import WebhookReceiver
 from tests.engine.feed.receiving import a_receiver
 from tests.support import every_case
 from tests.web.both_servers import NOON, Rig, a_rig
-from tests.web.console.hostile import SHOWN, plant
+from tests.web.console.hostile import METER, SHOWN, plant
 from tests.web.console.visitor import Shown, Visitor, a_console, a_visitor, check_strict, tags_of
 
 _LINK = re.compile(r'href="/console(/[^"]+)"')
@@ -42,6 +43,7 @@ async def addresses(rig: Rig, page: Page) -> list[str]:
         "entry": [each.id for each in entries],
         "command": [f"{each.first.id}" for each in entries if each.first.subject == "command"],
         "number": ["1", "2", "9", "x"],
+        "device": [quote(METER, safe="")],
         "order": [item["id"] for item in (await rig.ask("GET", "/orders"))["items"]],
         "message": [str(row.id) for row in await rig.rows()],
         "receiver": ["cis"],

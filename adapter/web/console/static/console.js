@@ -74,6 +74,14 @@
     }
   }
 
+  // In UTC, as all times of the pages.
+  function hours(chart, splits) {
+    return splits.map((at) => {
+      const text = new Date(at * 1000).toISOString();
+      return text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
+    });
+  }
+
   function charts(within) {
     for (const each of within.querySelectorAll(".chart[data-x]")) {
       const x = JSON.parse(each.dataset.x);
@@ -88,12 +96,13 @@
           width: Math.max(each.clientWidth, 240),
           height: Math.max(each.clientHeight, 120),
           cursor: { y: false },
+          tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
           legend: { show: true, live: true },
-          axes: [{ stroke: text, grid, ticks: grid }, { stroke: text, grid, ticks: grid, size: 56 }],
+          axes: [{ stroke: text, grid, ticks: grid, values: hours }, { stroke: text, grid, ticks: grid, size: 56 }],
           series: [{}, ...rows.map((row, n) => ({
             label: row[1] ? `${row[0]} (${row[1]})` : row[0],
             stroke: line(n), width: 1.5, dash: row[3] ? [4, 4] : undefined, spanGaps: false,
-            points: { show: x.length < 3 },
+            points: { show: row[2].filter((value) => value !== null).length < 3 },
           }))],
         },
         [x, ...rows.map((row) => row[2])],
