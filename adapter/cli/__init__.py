@@ -19,6 +19,7 @@ from adapter.cli.commands import command
 from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
+from adapter.cli.doctor import doctor
 from adapter.cli.events import device_events, outages
 from adapter.cli.feed import events
 from adapter.cli.intake import intake
@@ -75,7 +76,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
-    set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
+    set_aside, top, wire, wsdl, tables, config, doctor, keys, audit, ledger, durations,
+    backup, restore,
     record,
     replay,
 ):  # fmt: skip

@@ -215,6 +215,7 @@ async def running(
         clock=clock,
         listening=listening,
         spool=core.taking.spool,
+        checks=core.gateway.upkeep.callback_checks,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
     keys = WatchedKeys(settings.api, rest.api.keys, clock, core.store)

@@ -7,6 +7,7 @@ from adapter.engine.commands.ports import AuditEntry, AuditNote, Change, Ledger,
 from adapter.engine.commands.switch_holds import Hold, SwitchHolds
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.callback_checks import CallbackChecks
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.durations import Durations
 from adapter.engine.upkeep.loop_lag import LoopLag
@@ -52,6 +53,7 @@ class Upkeep:
         durations: Durations,
         registry: Registry,
         runner: Runner,
+        callback_checks: CallbackChecks,
         witness: Witness | None = None,
     ) -> None:
         self._store = store
@@ -63,6 +65,7 @@ class Upkeep:
         self.todo = todo
         self.signals = signals
         self.durations = durations
+        self.callback_checks = callback_checks
         self.loop_lag = LoopLag()
         self.doubts: list[Doubt] = []
         self.leaving = False
