@@ -245,11 +245,13 @@ FINDINGS: Final = MappingProxyType(
             "set head_end.tls.server_name to one of these, or use that name in head_end.base_url",
         ),
         "tls_failed": _row(
-            A.HEAD_END, L.FAULT, "no TLS with {address}: {reason}", "no connection is made",
+            A.HEAD_END, L.FAULT, "no TLS, or no HTTP, with {address}: {reason}",
+            "no call is answered",
             "http or https in head_end.base_url must be what is spoken there, in TLS 1.2 or later",
         ),
         "client_certificate_missing": _row(
-            A.HEAD_END, L.FAULT, "{address} wants a certificate of ours, and none is set",
+            A.HEAD_END, L.FAULT,
+            "{address} wants a certificate of ours, by what it ends with ({reason}); none is set",
             "no call is taken",
             "set head_end.tls.certificate_file and head_end.tls.key_file",
         ),

@@ -39,7 +39,7 @@ _EARLY: Final = 9
 _NAMES: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
-_ALERT: Final = re.compile(r"ALERT|alert|reset|EOF")
+_ENDED: Final = re.compile(r"alert|reset|eof|closed", re.IGNORECASE)
 _WANTED: Final = re.compile(
     r"certificate.required|handshake.failure|bad.certificate", re.IGNORECASE
 )
@@ -105,7 +105,7 @@ def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
     except TimeoutError:
         raise _stop("head_end_silent", address=address, seconds=within_s) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _broken(settings, parts, error) from error
+        raise _broken(settings, parts, error, shaken=True) from error
     finally:
         connection.close()
     return Page(
@@ -147,19 +147,20 @@ def _dial(parts: SplitResult, within_s: float) -> socket.socket:
         raise _stop("head_end_unreachable", reason=reason, **words) from error
 
 
-def _broken(settings: HeadEndSettings, parts: SplitResult, error: Exception) -> Stopped:
-    """A connection that was ended: where the head end looks at our certificate, most likely that
-    is why. TLS 1.3 tells it only when the first answer is read."""
+def _broken(
+    settings: HeadEndSettings, parts: SplitResult, error: Exception, *, shaken: bool = False
+) -> Stopped:
+    """A connection that was ended. Where it was so by a server that shows a certificate, it is most
+    likely for ours: TLS 1.3 tells it only after the handshake (`shaken`), and some tell nothing."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     address, tls = _address(parts), settings.tls
-    told = f"{type(error).__name__} {reason}"
-    if parts.scheme == "https" and tls is not None and _ALERT.search(told):
-        wanted = _WANTED.search(str(reason).replace("_", " "))
+    about_ours = bool(_WANTED.search(str(reason).replace("_", " ")))
+    ended = shaken and bool(_ENDED.search(f"{type(error).__name__} {reason}"))
+    if parts.scheme == "https" and tls is not None and (about_ours or ended):
         if tls.certificate_file is not None:
             words = {"file": tls.certificate_file, "reason": reason}
             return _stop("client_certificate_refused", address=address, **words)
-        if wanted:
-            return _stop("client_certificate_missing", address=address)
+        return _stop("client_certificate_missing", address=address, reason=reason)
     if isinstance(error, ssl.SSLError | http.client.HTTPException):
         return _stop("tls_failed", address=address, reason=reason)
     words = {"host": parts.hostname, "port": _port(parts)}

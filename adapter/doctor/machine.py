@@ -4,7 +4,7 @@ import errno
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Final
 
@@ -45,13 +45,21 @@ def versions() -> dict[str, str]:
 def _package(requirement: Requirement) -> Iterator[DoctorFinding]:
     wanted = f"{requirement.name}{requirement.specifier}"
     found = _installed(requirement.name)
-    if found is None and requirement.name == _LOOP:
+    if requirement.name == _LOOP and not _loop_is_there():
         yield DoctorFinding.of("uvloop_absent")
     elif found is None:
         yield DoctorFinding.of("package_missing", package=requirement.name, requirement=wanted)
     elif not requirement.specifier.contains(found, prereleases=True):
         words = {"package": requirement.name, "found": found, "requirement": wanted}
         yield DoctorFinding.of("package_old", **words)
+
+
+def _loop_is_there() -> bool:
+    try:
+        import_module(_LOOP)
+    except ImportError:
+        return False
+    return True
 
 
 def _needed() -> tuple[str, list[Requirement]]:
