@@ -36,6 +36,7 @@ from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
 from adapter.cli.subscriptions import subscriptions
+from adapter.cli.support import support_bundle
 from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
@@ -78,8 +79,7 @@ for _each in (
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
     set_aside, top, wire, wsdl, tables, config, doctor, keys, audit, ledger, durations,
     backup, restore,
-    record,
-    replay,
+    record, replay, support_bundle,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in BULK:
