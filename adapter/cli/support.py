@@ -23,7 +23,10 @@ KEY_FILE = click.option(
     "none.",
 )
 NAMES = click.option(
-    "--names", type=_PATH, help="Write what each pseudonym stands for to this file; keep it."
+    "--names",
+    "names_file",
+    type=_PATH,
+    help="Write what each pseudonym stands for to this file; keep it.",
 )
 
 
@@ -49,7 +52,7 @@ def support_bundle(
     end: datetime | None,
     log: Path | None,
     key_file: Path | None,
-    names: Path | None,
+    names_file: Path | None,
     as_json: bool,
 ) -> None:
     """Write FILE.zip, to be given away for help, about one command, one order or an hour.
@@ -68,8 +71,8 @@ def support_bundle(
     key = key_of(key_file_of(session, key_file))
     gathered = gather(session.client, session.loaded, scope, log=log)
     bundle = write_bundle(gathered, Redaction(Pseudonyms(key)), file, at=now)
-    if names is not None:
-        write_names(names, bundle.names)
+    if names_file is not None:
+        write_names(names_file, bundle.names)
     if as_json:
         left_out = list(bundle.left_out)
         print_json({"file": str(file), "documents": bundle.documents, "left_out": left_out})

@@ -38,6 +38,8 @@ PROGRAM_TEXTS: Final = frozenset(
 )  # fmt: skip
 """Fields that the program writes: its own words stay, all else in them has pseudonyms."""
 
+_TECHNICAL: Final = frozenset({"quantity", "unit"})
+_LETTERS: Final = re.compile(r"[A-Za-z]{1,8}( [A-Za-z()/]{1,8}){0,3}")
 _BODIES: Final = frozenset({"body", "raw", "xml"})
 _DROPPED: Final = frozenset({"raw_base64", "digest", "traceparent", "trace"})
 
@@ -88,6 +90,8 @@ class Redaction:
         return self._whole.get(name) or (name if _safe_name(name) else self.name(name))
 
     def _text(self, value: str, field: str) -> str:
+        if field in _TECHNICAL and _LETTERS.fullmatch(value):
+            return value
         if field in _BODIES:
             return self.message(value.encode("utf-8", "surrogatepass")).decode()
         if field in PROGRAM_TEXTS:

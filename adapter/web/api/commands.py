@@ -413,6 +413,11 @@ async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     return _shown(command)
 
 
+async def get_command_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """What it was made from: a recording needs it to be played back."""
+    return ApiResponse(body=(await api.gateway.commands.get(_command(asked))).request)
+
+
 async def get_command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     command = (await api.gateway.commands.get(_command(asked))).id
     entries = await api.gateway.commands.history(command)
