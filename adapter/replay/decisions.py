@@ -17,6 +17,7 @@ _ENTRY: Final = ("business_object", "status", "outcome", "cause", "failure")
 _NOTHING: Final = "nothing"
 _NOTICES: Final = frozenset({"StatusNotified", "LateNotified"})
 _NOTICE: Final = "Notified"
+_LOOK: Final = "DataLookedUp"
 """A notice that moved nothing: which of the two it is called depends on a moment of real time."""
 
 
@@ -40,16 +41,25 @@ def decisions(summary: Mapping[str, object], history: Rows, outcomes: Rows) -> d
             ({name: each[name] for name in _OUTCOME} for each in outcomes),
             key=lambda each: str(each["endpoint"]),
         ),
-        "steps": [_step(each, command) for each in history],
+        "steps": [_step(each, command) for each in history if _decided(each)],
     }
+
+
+def _decided(entry: Mapping[str, object]) -> bool:
+    """Not a look for data that found too little: how often there is one is a matter of time."""
+    return entry["action"] != _LOOK or bool(_moves(entry))
+
+
+def _moves(entry: Mapping[str, object]) -> Sequence[Sequence[object]]:
+    detail = entry["detail"]
+    moves = detail.get("moves") if isinstance(detail, Mapping) else None
+    return moves if isinstance(moves, list | tuple) else ()
 
 
 def _step(entry: Mapping[str, object], command: str) -> str:
     """An entry of the audit in a line: what was done, and which states moved."""
     detail = entry["detail"] if isinstance(entry["detail"], Mapping) else {}
-    moves = detail.get("moves")
-    moved = moves if isinstance(moves, list | tuple) else ()
-    action = str(entry["action"])
+    moved, action = _moves(entry), str(entry["action"])
     words = [_NOTICE if action in _NOTICES and not moved else action]
     if communication := detail.get("communication"):
         words.append(_short(str(communication), command))

@@ -43,6 +43,7 @@ from adapter.replay.stage import plain_json
 from adapter.service.settings import Settings
 from adapter.support.redaction import Redaction, plain
 from adapter.support.rest import GatewayApi, moment_of, object_of, pages, rows_of
+from adapter.web.listener.addresses import DATA_PATH
 from adapter.wire.notifications import DATA_ARRIVED
 from adapter.wire.tools.redacted import Unredactable
 
@@ -184,6 +185,7 @@ def _recording(
     settings: Settings,
     redaction: Redaction,
 ) -> Recording:
+    rows = devices.rows(commands)
     scenario = Scenario(
         name=f"{commands[0].request.kind}/{redaction.name(commands[0].id)}",
         shows="Recorded of a running gateway.",
@@ -191,17 +193,18 @@ def _recording(
         start=commands[0].created,
         tolerance_s=TOLERANCE_S,
         ids=tuple(redaction.name(each.id) for each in commands),
-        devices=tuple(_redacted_row(row, redaction) for row in devices.rows(commands)),
+        devices=tuple(_redacted_row(row, redaction) for row in rows),
         kind_policy=_policies(settings, {each.request.kind for each in commands}),
         switch=_switch(settings),
     )
-    messages = _messages(commands, data, scenario, redaction)
     last = max(moment_of(entry["at"]) for each in commands for entry in each.history)
+    end = max(last, commands[-1].created) + _ENDS_AFTER
+    read = _of_reads(commands, rows, data, end)
     return Recording(
         scenario=replace(scenario, acts=tuple(_acts(commands, scenario, redaction))),
-        messages=messages,
+        messages=_messages(commands, read, scenario, redaction),
         expected={"commands": [_decided(each, redaction) for each in commands]},
-        ends_at=_at(scenario, max(last, commands[-1].created) + _ENDS_AFTER),
+        ends_at=_at(scenario, end),
     )
 
 
@@ -311,28 +314,36 @@ def _messages(
             else:
                 path = f"{STATUS_PATH}/{redaction.name(call[0])}/-"
                 rows.append((at, calls, replace(made, path=path)))
-    tokens = [
-        str(each["token"]).encode()
-        for command in commands
-        for each in _communications(command)
-        if each["token"]
-    ]
-    for at, raw in data:
-        if any(token in raw for token in tokens):
-            body = redaction.message(raw)
-            row = RecordedMessage(
-                at=_at(scenario, at),
-                kind=RecordedKind.CALLBACK,
-                operation=DATA_ARRIVED,
-                body=body,
-            )
-            rows.append((at, 0, row))
+    rows += [(at, 0, _arrived(scenario, at, raw, redaction)) for at, raw in data]
     return _numbered([row for _, _, row in sorted(rows, key=_order)])
 
 
-def _communications(command: RecordedCommand) -> list[Mapping[str, object]]:
-    found = command.summary["communications"]
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+def _arrived(scenario: Scenario, at: datetime, raw: bytes, redaction: Redaction) -> RecordedMessage:
+    return RecordedMessage(
+        at=_at(scenario, at),
+        kind=RecordedKind.CALLBACK,
+        operation=DATA_ARRIVED,
+        body=redaction.message(raw),
+        path=DATA_PATH,
+    )
+
+
+def _of_reads(
+    commands: Sequence[RecordedCommand],
+    rows: Iterable[Mapping[str, object]],
+    data: Iterable[tuple[datetime, bytes]],
+    until: datetime,
+) -> list[tuple[datetime, bytes]]:
+    """Data that came while reads among these commands were open, and name one of their meters: they
+    name no request."""
+    if not any(NATURE[each.request.kind].reads is not None for each in commands):
+        return []
+    named = [f">{row['endpoint']}<".encode() for row in rows if row.get("endpoint")]
+    return [
+        (at, raw)
+        for at, raw in data
+        if commands[0].created <= at < until and any(each in raw for each in named)
+    ]
 
 
 def _order(row: tuple[datetime, int, RecordedMessage]) -> tuple[datetime, int]:

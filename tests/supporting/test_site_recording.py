@@ -1,6 +1,7 @@
 """A night of a running gateway is recorded from its API and played back at home."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +42,9 @@ def night(terminal: Terminal, service: Service) -> int:
         ("remote_disconnect", "M700008", "--check-switch", "--with-read"),
         ("device_decommissioning", "M700009"),
         ("device_commissioning", "M700009"),
+        ("on_demand_read_scalar", "M700010", "--start", "-2h", "--end", "-1h"),
+        ("on_demand_read_interval", "M700011", "--start", "-2h", "--end", "-1h"),
+        ("scheduled_read_interval", "--group", "Substation 1", "--start", "-3h", "--end", "-2h"),
     )
     for kind, *more in asked:
         done = terminal(
@@ -107,3 +111,65 @@ def test_a_recorded_night_is_played_without_a_difference(
 
 def test_nothing_in_a_recording_names_anybody(recordings: Path) -> None:
     assert not found_in(in_files(recordings), (*NAMED, OPERATOR, ADMIN, APPROVER))
+
+
+def changed(recordings: Path, to: Path, kind: str, file: str, old: str, new: str) -> Path:
+    """A copy of the first recording of a kind with one text in one file changed."""
+    shutil.copytree(min((recordings / kind).iterdir()), to / kind / "copy")
+    (place,) = (to / kind / "copy").glob(file)
+    text = place.read_text(encoding="utf-8")
+    assert old in text
+    place.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return to
+
+
+def test_a_changed_request_is_named_by_xpath_and_by_decision(
+    recordings: Path, openway: Terminal, tmp_path: Path
+) -> None:
+    tag = "ElectronicSerialNumber>"
+    folder = changed(
+        recordings, tmp_path, "remote_disconnect", "01-*.xml", f"<com:{tag}", f"<com:{tag}9"
+    )
+    (row,) = replayed(openway, folder)
+    assert "ControlService.DisconnectMeter: /Envelope/Body/DisconnectMeter/" in str(
+        row["difference"]
+    )
+    assert "/ElectronicSerialNumber: expected '92.16" in str(row["difference"])
+    assert "step 4: recorded TokenReceived" in str(row["decision"])
+    told = openway("replay", str(folder))
+    assert "first decision that differs: command 1 (remote_disconnect), step 4" in told.err
+
+
+def test_a_changed_reply_is_named_by_what_is_decided_otherwise(
+    recordings: Path, openway: Terminal, tmp_path: Path
+) -> None:
+    folder = changed(
+        recordings, tmp_path, "device_status_check", "scenario.toml", "status = 200", "status = 503"
+    )
+    (row,) = replayed(openway, folder)
+    assert "step 4: recorded TokenReceived" in str(row["decision"])
+    assert "now SendUnclear" in str(row["decision"])
+    assert row["difference"]
+
+
+def test_a_gateway_with_another_policy_decides_otherwise_and_the_step_is_named(
+    recordings: Path, openway: Terminal, tmp_path: Path
+) -> None:
+    approved = "[switch]\nneeds_approval = true\n\n# What follows"
+    folder = changed(
+        recordings, tmp_path, "remote_disconnect", "scenario.toml", "# What follows", approved
+    )
+    (row,) = replayed(openway, folder)
+    assert "step 2: recorded Validated" in str(row["decision"])
+    assert "awaiting_approval" in str(row["decision"])
+
+
+def test_a_file_that_no_recording_uses_is_told(
+    recordings: Path, openway: Terminal, tmp_path: Path
+) -> None:
+    shutil.copytree(recordings, tmp_path / "night")
+    folder = min((tmp_path / "night" / "load_check").iterdir())
+    (folder / "99-callback.xml").write_text("<a/>")
+    rows = replayed(openway, folder)
+    assert rows[0]["unused"] == ["99-callback.xml"]
+    assert "99-callback.xml is used by nothing" in openway("replay", str(folder)).err
