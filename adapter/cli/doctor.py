@@ -81,6 +81,8 @@ def exit_code(diagnosis: "Diagnosis") -> Exit:
 
 
 def _show(diagnosis: "Diagnosis", *, as_json: bool) -> None:
+    from adapter.doctor.findings import Level
+
     if as_json:
         names = ("code", "area", "level", "what", "why", "action")
         rows = [{name: getattr(each, name) for name in names} for each in diagnosis.findings]
@@ -93,6 +95,8 @@ def _show(diagnosis: "Diagnosis", *, as_json: bool) -> None:
         print_text(f"    do   {each.action}")
     counts = [each.level for each in diagnosis.findings]
     told = ", ".join(
-        counted(counts.count(level), level) for level in ("fault", "warning") if level in counts
+        counted(counts.count(level), level)
+        for level in (Level.FAULT, Level.WARNING)
+        if level in counts
     )
     say(told or "nothing is wrong")

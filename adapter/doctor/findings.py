@@ -375,7 +375,7 @@ FINDINGS: Final = MappingProxyType(
         ),
         "arrivals_silent": _row(
             A.GATEWAY, L.WARNING, "nothing has arrived since {last}; too quiet since {since}",
-            "readings and events are missing", "`openway subscriptions list`, then the head end",
+            "readings and events are missing", "`openway subscriptions show`, then the head end",
         ),
         "check_timed_out": _row(
             A.GATEWAY, L.WARNING, "the look at {area} did not end in {seconds:g} s",

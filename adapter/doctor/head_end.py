@@ -48,7 +48,7 @@ MOST_MARGIN_S: Final = 1.0
 """The Date header has whole seconds."""
 
 
-class Stopped(Exception):
+class NothingMoreToSee(Exception):
     """The head end cannot be looked at any further; the finding says why."""
 
     def __init__(self, finding: DoctorFinding) -> None:
@@ -82,7 +82,7 @@ def look_at_head_end(
         page = get_page(settings, f"{url}?wsdl", within_s=within_s)
         yield from _clock(page, clock(), tolerance_s)
         yield from _credentials(settings, codec, within_s)
-    except Stopped as stopped:
+    except NothingMoreToSee as stopped:
         yield stopped.finding
 
 
@@ -90,7 +90,7 @@ def look_at_head_end(
 
 
 def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
-    """What is answered to GET, asked as the gateway would ask. Raises Stopped."""
+    """What is answered to GET, asked as the gateway would ask. Raises NothingMoreToSee."""
     parts = urlsplit(url)
     address = _address(parts)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
@@ -117,7 +117,7 @@ def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
 
 
 def connect(settings: HeadEndSettings, parts: SplitResult, within_s: float) -> socket.socket:
-    """A connection as the gateway makes one. Raises Stopped, TimeoutError in the handshake."""
+    """A connection as the gateway makes one. Raises NothingMoreToSee, TimeoutError in the handshake."""
     plain = _dial(parts, within_s)
     if parts.scheme != "https" or settings.tls is None:
         return plain
@@ -149,7 +149,7 @@ def _dial(parts: SplitResult, within_s: float) -> socket.socket:
 
 def _broken(
     settings: HeadEndSettings, parts: SplitResult, error: Exception, *, shaken: bool = False
-) -> Stopped:
+) -> NothingMoreToSee:
     """A connection that was ended. Where it was so by a server that shows a certificate, it is most
     likely for ours: TLS 1.3 tells it only after the handshake (`shaken`), and some tell nothing."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
@@ -169,7 +169,7 @@ def _broken(
 
 def _not_believed(
     parts: SplitResult, error: ssl.SSLCertVerificationError, within_s: float
-) -> Stopped:
+) -> NothingMoreToSee:
     address, facts = _address(parts), shown_certificate(parts, within_s)
     if error.verify_code == _EXPIRED:
         at = f"{facts.ends:%F %T}Z" if facts else "a time not known"
@@ -204,7 +204,7 @@ def shown_certificate(parts: SplitResult, within_s: float) -> CertificateFacts |
 def _certificate(
     settings: HeadEndSettings, now: datetime, within_s: float
 ) -> Iterator[DoctorFinding]:
-    """When the head end's ends. Raises Stopped."""
+    """When the head end's ends. Raises NothingMoreToSee."""
     parts = urlsplit(settings.base_url)
     connect(settings, parts, within_s).close()
     if parts.scheme != "https":
@@ -299,8 +299,8 @@ async def _ask(
     return (seen[-1].status if seen else None), error
 
 
-def _stop(code: str, **words: object) -> Stopped:
-    return Stopped(DoctorFinding.of(code, **words))
+def _stop(code: str, **words: object) -> NothingMoreToSee:
+    return NothingMoreToSee(DoctorFinding.of(code, **words))
 
 
 def _port(parts: SplitResult) -> int:

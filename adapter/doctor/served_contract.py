@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adapter.commands.flows import CommandKind, Operation
 from adapter.doctor.findings import DoctorFinding
-from adapter.doctor.head_end import Stopped, get_page
+from adapter.doctor.head_end import NothingMoreToSee, get_page
 from adapter.errors import ContractError
 from adapter.headend.settings import HeadEndSettings
 from adapter.model.values import replace
@@ -30,7 +30,7 @@ def look_at_contract(
     for url in dict.fromkeys(urls.values()):
         try:
             page = get_page(settings, f"{url}?wsdl", within_s=within_s)
-        except Stopped:
+        except NothingMoreToSee:
             return
         if page.status == 200:
             there.append(url)
@@ -52,7 +52,7 @@ def _compared(
     """`urls`: where the service of each operation is."""
     try:
         live = _fetched(settings, tuple(dict.fromkeys(urls.values())), within_s)
-    except (ContractError, Stopped) as error:
+    except (ContractError, NothingMoreToSee) as error:
         address = settings.base_url
         yield DoctorFinding.of("contract_not_served", address=address, reason=error)
         return
@@ -72,7 +72,7 @@ def _compared(
 
 
 def _fetched(settings: HeadEndSettings, urls: tuple[str, ...], within_s: float) -> Catalog:
-    """Raises Stopped, ContractError."""
+    """Raises NothingMoreToSee, ContractError."""
 
     def read(location: str) -> bytes:
         page = get_page(settings, location, within_s=within_s)

@@ -61,7 +61,8 @@ def redacted_message(raw: bytes, pseudonym: Callable[[str], str]) -> bytes:
         if element.text is not None:
             text = element.text.strip()
             element.text = _shown(element, text, pseudonym) if text else None
-        for name, value in element.attrib.items():
+        for name, given in element.attrib.items():
+            value = str(given)
             if not str(name).startswith(f"{{{XSI}}}"):
                 element.set(name, pseudonym(value))
             elif not _type_or_flag(value):
