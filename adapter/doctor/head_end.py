@@ -117,7 +117,7 @@ def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
 
 
 def connect(settings: HeadEndSettings, parts: SplitResult, within_s: float) -> socket.socket:
-    """A connection as the gateway makes one. Raises NothingMoreToSee, TimeoutError in the handshake."""
+    """A connection as the gateway makes one. Raises NothingMoreToSee."""
     plain = _dial(parts, within_s)
     if parts.scheme != "https" or settings.tls is None:
         return plain

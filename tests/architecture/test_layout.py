@@ -183,8 +183,8 @@ BESIDE: dict[str, set[str]] = {
     },
     "web": set(),
     "web/api": {"bulk", "call", "callback_checks", "event_types", "examples", "keys", "openapi",
-        "parameters", "problems", "quarantine", "reference", "rest", "routes", "schemas", "todo", "visits",
-        "words"},
+        "parameters", "problems", "quarantine", "reference", "rest", "routes", "schemas", "todo",
+        "visits", "words"},
     "cli": {"city_day", "client", "config", "doctor", "documents", "intake", "numbers", "output",
         "quarantine", "replay", "run", "session", "support", "tables", "times", "wire", "words"},
 }
