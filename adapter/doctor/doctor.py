@@ -66,7 +66,7 @@ def examine(
         Look(Area.KEYS, lambda: look_at_keys(loaded, now=clock(), bad=keys_bad)),
         Look(Area.STORE, lambda: look_at_store(settings, now=clock(), within_s=spare_s)),
         *_looks_outside(settings, clock, spare_s),
-        Look(Area.CALLBACK, lambda: _listener_certificate(settings, clock())),
+        Look(Area.CALLBACK, lambda: _own_certificates(settings, clock())),
         Look(Area.CALLBACK, lambda: look_at_callback(settings, known, caller, within_s=spare_s)),
         Look(Area.GATEWAY, lambda: look_at_gateway(rest, presence, settings.api.address)),
     ]
@@ -97,7 +97,7 @@ def _looks_outside(
     yield Look(Area.CONTRACT, lambda: look_at_contract(head_end, catalog, kinds, within_s=within_s))
 
 
-def _listener_certificate(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
-    if settings.listener.tls is not None:
-        file = settings.listener.tls.certificate_file
-        yield from certificate_ends(file, now, "listener_certificate")
+def _own_certificates(settings: Settings, now: datetime) -> Iterator[DoctorFinding]:
+    for code, tls in (("listener", settings.listener.tls), ("api", settings.api.tls)):
+        if tls is not None:
+            yield from certificate_ends(tls.certificate_file, now, f"{code}_certificate")

@@ -351,6 +351,14 @@ FINDINGS: Final = MappingProxyType(
             A.CALLBACK, L.WARNING, "the listener's certificate {file} ends at {at}",
             "from then on the head end does not call back", _RENEW,
         ),
+        "api_certificate_expired": _row(
+            A.GATEWAY, L.FAULT, "the API's certificate {file} has ended (at {at})",
+            "systems and people that check it do not call", _RENEW,
+        ),
+        "api_certificate_soon": _row(
+            A.GATEWAY, L.WARNING, "the API's certificate {file} ends at {at}",
+            "from then on systems and people that check it do not call", _RENEW,
+        ),
         # ------------------------------------------------------------ gateway
         "gateway_stopped": _row(
             A.GATEWAY, L.INFO, "no gateway answers at {url}: {reason}",

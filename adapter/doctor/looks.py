@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapter.doctor.findings import Area, DoctorFinding
-from adapter.errors import GatewayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class _Begun:
         try:
             for finding in self.look.at():
                 self.found.append(finding)
-        except (GatewayError, OSError, ValueError, LookupError, TypeError) as error:
+        except Exception as error:  # whatever it was: the other looks are told all the same
             reason = f"{type(error).__name__}: {error}"
             area = self.look.area
             self.found.append(DoctorFinding.of("check_failed", area=area, reason=reason))

@@ -65,8 +65,10 @@ def _loop_is_there() -> bool:
 def _needed() -> tuple[str, list[Requirement]]:
     """What the distribution says that it needs; of a clone, what its pyproject.toml says."""
     if _PROJECT.is_file():
-        project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
-        return str(project["requires-python"]), [Requirement(x) for x in project["dependencies"]]
+        project = tomllib.loads(_PROJECT.read_text(encoding="utf-8")).get("project", {})
+        if project.get("name") == _DISTRIBUTION:
+            needed = [Requirement(each) for each in project["dependencies"]]
+            return str(project["requires-python"]), needed
     known = metadata.distribution(_DISTRIBUTION)
     python = str(known.metadata["Requires-Python"])
     return python, [Requirement(each) for each in known.requires or ()]

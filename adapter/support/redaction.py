@@ -50,7 +50,8 @@ class Redaction:
     def __init__(self, pseudonyms: Pseudonyms) -> None:
         self.pseudonyms = pseudonyms
         self._whole: dict[str, str] = {}
-        self._expression: tuple[int, re.Pattern[str]] | None = None
+        self._several: list[str] = []
+        """Those of more than one word."""
 
     # ------------------------------------------------------------ documents
 
@@ -65,8 +66,10 @@ class Redaction:
                 self.learn(each, field)
         elif isinstance(value, str) and field not in PROGRAM_TEXTS | _BODIES | _DROPPED:
             text = value.strip()
-            if len(text) > 1 and not harmless(text):
-                self._whole.setdefault(text, self.pseudonyms.of(text))
+            if len(text) > 1 and text not in self._whole and not harmless(text):
+                self._whole[text] = self.name(text)
+                if not _WORD.fullmatch(text):
+                    self._several.append(text)
 
     def document(self, value: Json, field: str = "") -> Json:
         """A document as it may be given away."""
@@ -117,25 +120,25 @@ class Redaction:
         """Of a sentence that the program makes: its own words stay."""
         if harmless(value):
             return value
-        parts = self._known().split(value)
-        # Every second part is one that a field had, by the group of the expression.
+        # Most of what fields had is one word, which is looked up; of the others few are in a text.
+        there = [known for known in self._several if known in value]
+        if not there:
+            return _WORD.sub(lambda found: self._word(found[0]), value)
+        words = "|".join(map(re.escape, sorted(there, key=len, reverse=True)))
+        parts = re.split(rf"(?<![\w.])({words})(?!\w)", value)
         return "".join(
             self._whole[part] if number % 2 else _WORD.sub(lambda found: self._word(found[0]), part)
             for number, part in enumerate(parts)
         )
 
-    def _known(self) -> re.Pattern[str]:
-        """What fields had, the longest first; made anew when more has been learned."""
-        if self._expression is None or self._expression[0] != len(self._whole):
-            words = "|".join(map(re.escape, sorted(self._whole, key=len, reverse=True)))
-            made = re.compile(rf"(?<![\w.])({words or '(?!)'})(?!\w)")
-            self._expression = (len(self._whole), made)
-        return self._expression[1]
-
     def _word(self, word: str) -> str:
         if _URL.match(word):
             return self.url(word)
+        if word in self._whole:
+            return self._whole[word]
         core = word.strip(".:!?")
+        if core in self._whole:
+            return word.replace(core, self._whole[core])
         if not core or harmless(core):
             return word
         if _LOWER.fullmatch(core.lower()) and core.lower() in program_words():

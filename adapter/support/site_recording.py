@@ -291,6 +291,9 @@ def _messages(
     rows: list[tuple[datetime, int, RecordedMessage]] = []
     calls = 0
     for command in commands:
+        sent = {entry["action"] for entry in command.history} & {"Dispatched"}
+        if sent and not any(message["outbound"] for message in command.messages):
+            raise _NotWhole("its messages are not kept any more")
         waiting: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in command.messages:
             at, operation = moment_of(message["at"]), str(message["operation"])

@@ -313,6 +313,23 @@ def callback_address_of_this_machine_alone(site: PlantedSite) -> None:
     site.set("head_end", base_url="http://headend.invalid:8080")
 
 
+def _serving_tls(site: PlantedSite, section: str, *, old: bool) -> None:
+    issued = Authority(site.folder, name="Our own").issue("gateway.example", expired=old)
+    issued.key.chmod(OWNER_ONLY)
+    files = {"certificate_file": issued.certificate.name, "key_file": issued.key.name}
+    site.set(f"{section}.tls", **files)
+
+
+@plants("listener_certificate_expired", "restart the gateway")
+def certificate_of_the_listener_expired(site: PlantedSite) -> None:
+    _serving_tls(site, "listener", old=True)
+
+
+@plants("api_certificate_soon", "restart the gateway")
+def certificate_of_the_api_that_ends_tomorrow(site: PlantedSite) -> None:
+    _serving_tls(site, "api", old=False)
+
+
 # ---------------------------------------------------------------- the store
 
 

@@ -98,10 +98,13 @@ def test_nothing_that_was_planted_is_found_in_any_form(
         terminal = Terminal(capsys, monkeypatch, service.api_url)
         done, failed = prepared(site, terminal, service)
         ask = terminal.as_(TOKEN)
+        order = terminal("order", "submit", "cut", "SP700005", "--reference", PERSON, "--json")
+        terminal("order", "show", str(order.json["id"]), "--wait", "20")
         files = []
         for name, scope in (
             ("hour", ()),
             ("command", ("--command", failed)),
+            ("order", ("--order", str(order.json["id"]))),
         ):
             file = site / f"{name}.zip"
             told = ask(
@@ -117,6 +120,10 @@ def test_nothing_that_was_planted_is_found_in_any_form(
         assert SERIAL in names.values()
         assert done in names.values()
         assert (site / "gateway.pseudonyms.key").stat().st_mode & 0o777 == 0o600
+        with zipfile.ZipFile(files[2]) as archive:
+            about = json.loads(archive.read("order.json"))
+            assert about["order"]["kind"] == "cut"
+            assert any(name.startswith("commands/") for name in archive.namelist())
         _helps(files[0], {known: pseudonym for pseudonym, known in names.items()}, done)
 
 
