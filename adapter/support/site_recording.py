@@ -136,7 +136,9 @@ def _commands(
         yield RecordedCommand(
             id=str(row["id"]),
             summary=row,
-            request=msgspec.convert(object_of(api.get(f"{path}/request")), CommandRequest),
+            request=msgspec.convert(
+                object_of(api.get(f"{path}/request"))["request"], CommandRequest
+            ),
             history=rows_of(api.get(f"{path}/history")),
             outcomes=rows_of(api.get(f"{path}/outcomes")),
             messages=rows_of(api.get(f"{path}/messages")),

@@ -40,6 +40,7 @@ from adapter.web.api.call import (
     ApiResponse,
     HistoryEntry,
     Id,
+    Json,
     Moment,
     ReasonIn,
     Text,
@@ -256,6 +257,12 @@ class CommandPage(Struct, kw_only=True):
     next: str | None
 
 
+class CommandAskedOut(Struct, kw_only=True):
+    """`request` is all that was asked for, as the gateway keeps it."""
+
+    request: Mapping[str, Json]
+
+
 class History(Struct, kw_only=True):
     items: list[HistoryEntry]
 
@@ -415,7 +422,8 @@ async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 
 async def get_command_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """What it was made from: a recording needs it to be played back."""
-    return ApiResponse(body=(await api.gateway.commands.get(_command(asked))).request)
+    command = await api.gateway.commands.get(_command(asked))
+    return ApiResponse(body=CommandAskedOut(request=msgspec.to_builtins(command.request)))
 
 
 async def get_command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:

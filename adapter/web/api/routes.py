@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from adapter.commands.activity import CommandRequest
 from adapter.engine.commands.ports import Ledger
 from adapter.model.device import DeviceView
 from adapter.server.settings import Role
@@ -167,7 +166,7 @@ ROUTES: Final = (
     _post(_ONE + "/resolve", commands.resolve_command, "Close an unknown outcome, by two people",
           commands.ResolveIn, _OUT, roles=_PAIR, headers=(commands.SECOND_KEY,)),
     _get(_ONE + "/request", commands.get_command_request, "What was asked for, in full",
-         CommandRequest, why=(404,), roles=(Role.ADMIN,)),
+         commands.CommandAskedOut, why=(404,), roles=(Role.ADMIN,)),
     _get(_ONE + "/history", commands.get_command_history,
          "Every transition with its cause, oldest first", commands.History, why=(404,)),
     _get(_ONE + "/outcomes", commands.get_command_outcomes, "The outcome of each endpoint",
