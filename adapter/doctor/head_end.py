@@ -1,7 +1,7 @@
 """Looks at the head end: name, connection, TLS both ways, clock, credentials.
 
-Nothing is asked that could change anything: `?wsdl`, and the status of a request that nobody made
-(GetRequestStatus only reads).
+Nothing is asked that could change anything: `?wsdl`, and the status of a request that nobody made.
+That GetRequestStatus only reads is inferred from its contract; the gateway polls by it.
 """
 
 import asyncio
@@ -90,12 +90,20 @@ def look_at_head_end(
 
 
 def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
-    """What is answered to GET, asked as the gateway would ask. Raises NothingMoreToSee."""
+    """What is answered to GET. Credentials are shown only where they are asked for: an account may
+    be locked after a few wrong ones. Raises NothingMoreToSee."""
+    page = _got(settings, url, within_s, login=False)
+    if page.status == http.client.UNAUTHORIZED and settings.basic is not None:
+        return _got(settings, url, within_s, login=True)
+    return page
+
+
+def _got(settings: HeadEndSettings, url: str, within_s: float, *, login: bool) -> Page:
     parts = urlsplit(url)
     address = _address(parts)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
     headers = {"User-Agent": "openway-gateway", "Connection": "close"}
-    if settings.basic is not None:
+    if login and settings.basic is not None:
         headers["Authorization"] = authorization(settings.basic)
     try:
         connection.sock = connect(settings, parts, within_s)

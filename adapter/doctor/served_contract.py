@@ -37,6 +37,8 @@ def look_at_contract(
         else:
             reason = f"HTTP {page.status} {page.reason}"
             yield DoctorFinding.of("contract_not_served", address=url, reason=reason)
+            if page.status in (401, 403):
+                return  # no more of what may be wrong credentials
     if there:
         served = {key: url for key, url in urls.items() if url in there}
         yield from _compared(settings, used, kinds, served, within_s)
