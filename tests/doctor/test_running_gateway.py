@@ -12,6 +12,7 @@ from adapter.cli.output import Exit
 from adapter.simulator.settings import SimulatorConfig
 from tests.cli.running_service import ADMIN, OPERATOR, Printed, Service, Terminal, serving
 from tests.doctor.web_servers import Stranger, nobody, proxy, served
+from tests.headend.authority import Authority
 
 _ZONE = '[contract]\ntime_zone = "Europe/Berlin"\n'
 _USERS = 'users_file = "users"\n'
@@ -180,3 +181,26 @@ def test_bad_settings_are_told_where_nothing_can_be_built(
     told = Terminal(capsys, monkeypatch, "http://127.0.0.1:9")("doctor", "--config", str(file))
     assert told.code == Exit.FAILED
     assert "did you mean" in told.out
+
+
+def test_the_certificate_at_the_callback_address_is_looked_at_as_a_head_end_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path, name="Issuer of the proxy")
+    believed = ("--callback-ca", str(authority.ca))
+    cases: tuple[tuple[str, bool, tuple[str, ...], set[str]], ...] = (
+        ("127.0.0.1", True, believed, {"callback_certificate"}),
+        ("gateway.example", False, believed, {"callback_certificate"}),
+        ("127.0.0.1", False, (), {"callback_issuer"}),
+        ("127.0.0.1", False, believed, set()),
+    )
+    for name, old, more, expected in cases:
+        context = authority.server_context(authority.issue(name, expired=old))
+        listening: list[str] = []
+        handler = proxy(lambda to=listening: to[0], without="x-nothing")  # type: ignore[misc]
+        with served(handler, context) as url:
+            public = f'public_url = "{url}"\n'
+            with serving(tmp_path, more=_ZONE, listener=public) as service:
+                listening.append(service.listener_url)
+                found = patient(tmp_path, service, capsys, monkeypatch).codes(*more)
+                assert set(found) == expected, name
