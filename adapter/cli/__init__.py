@@ -20,6 +20,7 @@ from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.commands_switching import switching
 from adapter.cli.config import config
+from adapter.cli.doctor import doctor
 from adapter.cli.events import device_events, outages
 from adapter.cli.feed import events
 from adapter.cli.intake import intake
@@ -37,6 +38,7 @@ from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
 from adapter.cli.subscriptions import subscriptions
+from adapter.cli.support import support_bundle
 from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
@@ -77,10 +79,8 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, completeness, schedule, subscriptions, retention, clock,
-    holds, switching, quarantine,
-    set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
-    record,
-    replay,
+    holds, switching, quarantine, set_aside, top, wire, wsdl, tables, config, doctor, keys, audit,
+    ledger, durations, backup, restore, record, replay, support_bundle,
 ):  # fmt: skip
     openway.add_command(_each)
 for _each in BULK:

@@ -351,7 +351,7 @@ MEANING: Final = {
     Exit.CONFLICT: "conflict with the present state, or not allowed",
     Exit.UNREACHABLE: "no answer, or not ended in time",
     Exit.SETTINGS: "a setting is unknown or bad",
-    Exit.FAILED: "the gateway or its store failed",
+    Exit.FAILED: "the gateway or its store failed; or the doctor found a fault",
     Exit.INTERRUPTED: "interrupted",
 }
 

@@ -2,19 +2,33 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from adapter.cli.output import Exit, as_json, cell, console, counted, print_json, print_table, say
+from adapter.cli.output import (
+    Exit,
+    as_json,
+    cell,
+    console,
+    counted,
+    print_json,
+    print_table,
+    print_text,
+    say,
+)
+from adapter.cli.session import Session, with_session
+from adapter.cli.support import KEY_FILE, NAMES, key_file_of, write_names
+from adapter.cli.times import MOMENT
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from adapter.replay.order_run import PlayedOrder
-    from adapter.replay.player import Played
+    from adapter.replay.played import Played
 
 _T = TypeVar("_T")
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -31,14 +45,38 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Where the folders are written.",
 )
 @click.option("--list", "only_list", is_flag=True, help="List the scenarios; record nothing.")
+@click.option("--since", type=MOMENT, help="A running gateway: commands from this time on.")
+@click.option("--until", type=MOMENT, help="And before this time; else now.")
+@KEY_FILE
+@NAMES
 @as_json
-def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) -> None:
-    """Record scenarios against the simulated head end.
+@with_session
+def record(
+    session: Session,
+    /,
+    names: tuple[str, ...],
+    below: Path,
+    only_list: bool,
+    since: datetime | None,
+    until: datetime | None,
+    key_file: Path | None,
+    names_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Record scenarios against the simulated head end; or, with --since, a running gateway.
 
     NAMES are names or patterns of the catalogue (remote_connect/success, '*/time_out'), or folders
     with a scenario.toml or an order.toml, which are recorded again in place. Without NAMES: the
     whole catalogue.
+
+    Of a running gateway commands that have ended are read page by page from its API (role admin).
+    Serial numbers, ids, names and addresses have the pseudonyms of `openway support-bundle`.
     """
+    if since is not None:
+        if names or only_list:
+            raise click.UsageError("--since: records a running gateway, not scenarios by name")
+        _record_site(session, below, since, until, key_file, names_file, as_json=as_json)
+        return
     from adapter.replay.order_run import orders_below, record_orders
     from adapter.replay.run import found_below, named, record_again, record_all
 
@@ -70,6 +108,43 @@ def record(names: tuple[str, ...], below: Path, only_list: bool, as_json: bool) 
         print_json(rows)
 
 
+def _record_site(
+    session: Session,
+    below: Path,
+    since: datetime,
+    until: datetime | None,
+    key_file: Path | None,
+    names_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from adapter.engine.clock import SystemClock
+    from adapter.replay.scenario import write
+    from adapter.support.pseudonyms import Pseudonyms, key_of
+    from adapter.support.redaction import Redaction
+    from adapter.support.site_recording import record_site
+
+    redaction = Redaction(Pseudonyms(key_of(key_file_of(session, key_file))))
+    end = until or SystemClock().now()
+    made = record_site(session.client, session.settings, redaction, start=since, end=end)
+    for each in made.recordings:
+        write(each, below / each.scenario.name)
+    if names_file is not None:
+        write_names(names_file, redaction.pseudonyms.known)
+    commands = sum(len(each.scenario.ids) for each in made.recordings)
+    messages = sum(len(each.messages) for each in made.recordings)
+    if as_json:
+        counts = {"recordings": len(made.recordings), "commands": commands, "messages": messages}
+        print_json({"to": str(below), **counts, "left_out": made.left_out})
+        return
+    recordings = counted(len(made.recordings), "recording")
+    words = f"{counted(commands, 'command')}, {counted(messages, 'message')}"
+    print_text(f"{below}: {recordings} of {words}")
+    for line in made.left_out:
+        say(f"left out: {line}")
+    say(f"next: openway replay {below}")
+
+
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=_FOLDER)
 @click.option(
@@ -96,7 +171,16 @@ def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) ->
     if transcript is not None:
         transcript.write_bytes(b"\n".join(each.transcript for each in played))
     if as_json:
-        names = ("name", "difference", "commands", "messages", "virtual_s", "real_s")
+        names = (
+            "name",
+            "difference",
+            "decision",
+            "unused",
+            "commands",
+            "messages",
+            "virtual_s",
+            "real_s",
+        )
         some = ("name", "difference", "virtual_s", "real_s")
         print_json(
             [
@@ -106,6 +190,9 @@ def replay(folders: tuple[Path, ...], transcript: Path | None, as_json: bool) ->
         )
     else:
         _show_played(played, ran)
+    for each in played:
+        for file in each.unused if not as_json else ():
+            say(f"{each.name}: {file} is used by nothing")
     if any(each.difference for each in played) or any(each.difference for each in ran):
         raise SystemExit(Exit.WITHOUT_SUCCESS)
 
@@ -163,6 +250,9 @@ def _show_played(played: "Sequence[Played]", ran: "Sequence[PlayedOrder]") -> No
                 for each in played
             ),
         )
+        for each in played:
+            if each.decision and each.decision != each.difference:
+                say(f"{each.name}: first decision that differs: {each.decision}")
     everything: list[Played | PlayedOrder] = [*played, *ran]
     virtual, real = sum(x.virtual_s for x in everything), sum(x.real_s for x in everything)
     differing = sum(1 for each in everything if each.difference)

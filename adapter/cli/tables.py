@@ -184,6 +184,12 @@ def _of_commands(title: str, name: str, *, code_first: bool = True) -> Callable[
     return made
 
 
+def _of_doctor() -> TableShown:
+    from adapter.cli import tables_doctor
+
+    return _shown("What the doctor finds", tables_doctor.findings(), code_first=True)
+
+
 def _of_rest(title: str, name: str, *, code_first: bool = True) -> Callable[[], TableShown]:
     def made() -> TableShown:
         from adapter.cli import tables_rest
@@ -386,6 +392,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "problems": _of_rest("Statuses of problems", "problems", code_first=False),
         "mistakes": _of_rest("Mistakes with their status", "mistakes", code_first=False),
         "errors": _of_rest("Error codes", "errors"),
+        "findings": _of_doctor,
         "effects": _of_simulator("What a script of the simulator can do", "effects"),
         "heard": _of_simulator("What a gateway says of each effect", "heard"),
         "scripts": _of_simulator("Members of a script", "script_members"),

@@ -16,12 +16,14 @@ from adapter.engine.commands.ports import Import
 from adapter.model.device import (
     ComponentKind,
     Device,
+    DeviceView,
     InstallEvent,
     InstallStatus,
     MeasuringComponent,
     ServicePoint,
 )
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
+from adapter.model.values import replace
 from adapter.replay.scenario import BadScenario
 
 _ALL: Final = frozenset(kind.value for kind in CommandKind)
@@ -42,6 +44,8 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     protected: bool = False
     without: tuple[str, ...] = ()
     """Kinds of command that the device does not support."""
+    components: tuple[MeasuringComponent, ...] = ()
+    """Those of a site that has others than usual; none: the usual two."""
 
 
 def rows_of(what: Import) -> tuple[Mapping[str, object], ...]:
@@ -73,6 +77,24 @@ def _row(
     plain = json.loads(msgspec.json.encode(row))
     assert isinstance(plain, dict)
     return plain
+
+
+def row_of_view(view: DeviceView, status: InstallStatus | None) -> Mapping[str, object]:
+    """A device as a running gateway shows it, with the status that it had at the start."""
+    device, installed = view.device, view.installed
+    point = view.service_point
+    if installed is not None and status is not None:
+        installed = replace(installed, status=status)
+    made = dict(
+        _row(
+            device,
+            installed if status is not None and point is not None else None,
+            {} if point is None else {point.id: point},
+        )
+    )
+    if device.components != _usual(device.id):
+        made["components"] = json.loads(msgspec.json.encode(device.components))
+    return made
 
 
 def registry_from(rows: Iterable[Mapping[str, object]]) -> Import:
@@ -111,10 +133,14 @@ def _device(row: _Row) -> Device:
         configuration_group=row.configuration_group,
         groups=frozenset(row.groups),
         capabilities=_ALL - frozenset(row.without),
-        components=(
-            MeasuringComponent(id=f"{row.id}-R", kind=ComponentKind.SCALAR, quantity="Wh d"),
-            MeasuringComponent(
-                id=f"{row.id}-L", kind=ComponentKind.INTERVAL, quantity="Wh d", seconds=900
-            ),
+        components=row.components or _usual(row.id),
+    )
+
+
+def _usual(device: str) -> tuple[MeasuringComponent, ...]:
+    return (
+        MeasuringComponent(id=f"{device}-R", kind=ComponentKind.SCALAR, quantity="Wh d"),
+        MeasuringComponent(
+            id=f"{device}-L", kind=ComponentKind.INTERVAL, quantity="Wh d", seconds=900
         ),
     )

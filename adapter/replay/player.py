@@ -15,13 +15,14 @@ from adapter.commands.flows import Operation
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.identity import STATUS_PATH
 from adapter.engine.commands.ports import InboxState, Permit, Received
-from adapter.errors import GatewayError, NotSent, OutcomeUnknown
+from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.contract import ContractWire
 from adapter.headend.settings import HeadEndSettings
 from adapter.headend.verdict import judge
 from adapter.model.ids import CommunicationId
 from adapter.replay.json_text import first_difference as first_json_difference
 from adapter.replay.json_text import json_text
+from adapter.replay.played import Diverged, Played
 from adapter.replay.scenario import (
     AT_HEAD_END,
     Lost,
@@ -37,29 +38,6 @@ from adapter.wire.tools.compare import first_difference
 
 _MOST_TURNS = 200_000
 _HEAD_END = HeadEndSettings(base_url="http://127.0.0.1")
-
-
-class Diverged(GatewayError):
-    """The gateway did something else than was recorded. The text says where and what."""
-
-    code = "diverged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """How a play went. `difference` is "" where nothing differed.
-
-    `transcript` is everything that was said and decided, in one text: the same recording gives the
-    same, byte for byte.
-    """
-
-    name: str
-    difference: str
-    commands: int
-    messages: int
-    virtual_s: float
-    real_s: float
-    transcript: bytes
 
 
 async def play(recording: Recording, codec: Codec) -> Played:

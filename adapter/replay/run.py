@@ -4,11 +4,22 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from adapter.model.values import replace
 from adapter.replay.catalogue import scenarios
-from adapter.replay.player import Played, play
+from adapter.replay.played import Played
+from adapter.replay.player import play
 from adapter.replay.recorder import record
-from adapter.replay.scenario import SCENARIO, BadScenario, Recording, Scenario, read, read_scenario
+from adapter.replay.scenario import (
+    SCENARIO,
+    BadScenario,
+    Recording,
+    Scenario,
+    read,
+    read_scenario,
+    unused_files,
+)
 from adapter.replay.scenario import write as write_recording
+from adapter.replay.site_player import play_site
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 
@@ -28,7 +39,10 @@ def play_all(folders: Sequence[Path], *, codec: Codec | None = None) -> Iterator
     """Play the recordings one after the other. Raises BadScenario for one that is unreadable."""
     used = codec or Codec(Catalog.load())
     for folder in folders:
-        yield asyncio.run(play(read(folder), used))
+        recording = read(folder)
+        playing = play_site if recording.scenario.tolerance_s else play
+        played = asyncio.run(playing(recording, used))
+        yield replace(played, unused=unused_files(folder))
 
 
 def record_all(

@@ -124,6 +124,10 @@ class Scenario:
     switch      members of `SwitchPolicy` that differ
     devices     rows of `devices.py`: what the registry knows at the start
     silence_s   how long the gateway waits for a reply before it gives up
+    kind_policy the same for one kind, by its name: a site's own
+    tolerance_s a recording of a running gateway: calls may be so much earlier or later, and what is
+                compared is what was decided; 0: made in virtual time, where all is the same
+    ids         of such a recording: the commands as it names them, in the order of their acts
     simulator   settings of the simulated head end that was recorded, and `meters` in it that are
                 not as they were born; nothing a replay needs
     """
@@ -137,21 +141,16 @@ class Scenario:
     silence_s: float = 30.0
     policy: Mapping[str, object] = field(default_factory=dict)
     switch: Mapping[str, object] = field(default_factory=dict)
+    kind_policy: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    tolerance_s: float = 0.0
+    ids: tuple[str, ...] = ()
     simulator: Mapping[str, object] = field(default_factory=dict)
 
     def policies(self) -> dict[CommandKind, Policy]:
         """Every kind's policy with what differs. Raises BadScenario for a member there is not."""
-        given = dict(self.policy)
-        retry = given.pop("retry", {})
         try:
             return {
-                kind: replace(
-                    usual,
-                    retry=msgspec.convert(
-                        {**msgspec.to_builtins(usual.retry), **_table(retry)}, RetryPolicy
-                    ),
-                    **given,  # type: ignore[arg-type]  # a wrong member is refused by name
-                )
+                kind: _policy(usual, {**self.policy, **self.kind_policy.get(kind, {})})
                 for kind, usual in POLICIES.items()
             }
         except (TypeError, msgspec.ValidationError) as error:
@@ -162,6 +161,16 @@ class Scenario:
             return replace(SwitchPolicy(), **self.switch)  # type: ignore[arg-type]  # as above
         except TypeError as error:
             raise BadScenario(f"{self.name}: switch: {error}") from error
+
+
+def _policy(usual: Policy, differing: Mapping[str, object]) -> Policy:
+    given = dict(differing)
+    retry = {**msgspec.to_builtins(usual.retry), **_table(given.pop("retry", {}))}
+    return replace(
+        usual,
+        retry=msgspec.convert(retry, RetryPolicy),
+        **given,  # type: ignore[arg-type]  # a wrong member is refused by name
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +252,9 @@ def _scenario_table(scenario: Scenario) -> dict[str, object]:
         "device": list(scenario.devices) or None,
         "policy": scenario.policy,
         "switch": scenario.switch,
+        "kind_policy": scenario.kind_policy,
+        "tolerance_s": scenario.tolerance_s or None,
+        "ids": list(scenario.ids) or None,
         "simulator": scenario.simulator,
     }
 
@@ -293,6 +305,14 @@ def read(folder: Path) -> Recording:
     )
 
 
+def unused_files(folder: Path) -> tuple[str, ...]:
+    """Messages that lie in the folder, and that the recording does not name. Raises BadScenario."""
+    table = _table(_read_scenario(folder)[1]["recorded"])
+    rows = table.get("message")
+    named = {str(_table(row).get("file", "")) for row in rows} if isinstance(rows, list) else set()
+    return tuple(sorted(file.name for file in folder.glob("*.xml") if file.name not in named))
+
+
 def read_scenario(folder: Path) -> Scenario:
     """What is to happen, whether or not it was recorded yet. Raises BadScenario."""
     return _read_scenario(folder)[0]
@@ -328,6 +348,9 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
     silence_s: float = 30.0
     policy: dict[str, object] = {}
     switch: dict[str, object] = {}
+    kind_policy: dict[str, dict[str, object]] = {}
+    tolerance_s: float = 0.0
+    ids: tuple[str, ...] = ()
     simulator: dict[str, object] = {}
 
     def scenario(self) -> Scenario:

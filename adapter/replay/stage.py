@@ -171,8 +171,8 @@ class ReplayRun:
         history = await self.gateway.commands.history(command)
         found = await self.gateway.commands.get(command)
         return {
-            "summary": _plain(summary(found)),
-            "outcomes": [_plain(row) for row in await self.gateway.commands.outcomes(command)],
+            "summary": plain_json(summary(found)),
+            "outcomes": [plain_json(row) for row in await self.gateway.commands.outcomes(command)],
             "history": [
                 {
                     "at": self._at(entry.at),
@@ -196,7 +196,7 @@ class ReplayRun:
     async def _measurements(self) -> list[object]:
         views = await self.gateway.registry.devices(limit=_MOST)
         return [
-            _plain(each)
+            plain_json(each)
             for view in views
             for each in await self.gateway.registry.measurements(view.device.id)
         ]
@@ -266,7 +266,7 @@ def staged(
     )
 
 
-def _plain(value: object) -> object:
+def plain_json(value: object) -> object:
     """As JSON has it, so that what was written and what is compared are the same."""
     plain: object = json.loads(msgspec.json.encode(value, order="deterministic"))
     return plain
@@ -274,7 +274,7 @@ def _plain(value: object) -> object:
 
 def _event(installed: InstallEvent | None) -> object:
     """A status of a site's own only where it has one: recordings are made without."""
-    plain = _plain(installed)
+    plain = plain_json(installed)
     if isinstance(plain, dict) and not plain.get("site_status"):
         plain.pop("site_status", None)
     return plain
@@ -282,7 +282,7 @@ def _event(installed: InstallEvent | None) -> object:
 
 def _told(command: CommandId, detail: Mapping[str, object]) -> dict[str, object]:
     """What an audit entry says, its moves as text; the command's own id is not repeated."""
-    plain = _plain(detail)
+    plain = plain_json(detail)
     assert isinstance(plain, dict)
     told = {name: value for name, value in plain.items() if name != "moves"}
     communication = f"{command}-"

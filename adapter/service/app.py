@@ -218,6 +218,7 @@ async def running(
         clock=clock,
         listening=listening,
         spool=core.taking.spool,
+        checks=core.gateway.upkeep.callback_checks,
     )
     rest = Rest(core.gateway, settings.api, clock=clock)
     rest.api.head_end = _facts(settings, core)

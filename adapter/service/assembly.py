@@ -40,6 +40,7 @@ from adapter.engine.subscriptions.subscriptions import (
     Subscriptions,
     UpkeepSettings,
 )
+from adapter.engine.upkeep.callback_checks import CallbackChecks
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.durations import Durations, Measure
 from adapter.engine.upkeep.retention import Retention
@@ -324,6 +325,7 @@ def assemble(
         signals=signals,
         durations=durations,
         registry=registry,
+        callback_checks=CallbackChecks(identity.public_url, clock.now),
         runner=runner,
         witness=None if witness is None else Witness(store, hold_store, holds, clock, witness),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.replay.player import Played
+from adapter.replay.played import Played
 from adapter.replay.run import found_below, play_all
 from adapter.testing.site import (
     ForwardClock,

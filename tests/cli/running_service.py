@@ -45,11 +45,13 @@ def serving(
     keys: str = "",
     store: str = "",
     api: str = "",
+    listener: str = "",
     head_end: SimulatorConfig | None = None,
 ) -> Iterator[Service]:
     """Everything that `openway serve` and `openway simulate` run, on loopback. `more` is what else
-    stands in the settings file, `store` and `api` what in those sections, `keys` what in the file
-    of the keys; `head_end` is how the simulator is, except for its meters; then it sends data."""
+    stands in the settings file, `store`, `api` and `listener` what in those sections, `keys` what
+    in the file of the keys; `head_end` is how the simulator is, except for its meters; then it
+    sends data."""
     started: list[Service | BaseException] = []
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -62,8 +64,10 @@ def serving(
         async with Simulator(config) as simulator:
             devices = folder / "devices.json"
             devices.write_text(json.dumps(as_json_values(registry_of(simulator.world.population))))
-            settings = load(_settings_file(folder, simulator.url, more, keys, store, api), {})
-            async with build(settings) as app:
+            settings = _settings_file(
+                folder, simulator.url, more=more, keys=keys, store=store, api=api, listener=listener
+            )
+            async with build(load(settings, {})) as app:
                 if head_end is not None:
                     simulator.subscribe(f"{app.listener.url}/openway/data")
                 started.append(
@@ -96,12 +100,14 @@ def serving(
         thread.join(_START_S)
 
 
-def _settings_file(folder: Path, head_end: str, more: str, keys: str, store: str, api: str) -> Path:
+def _settings_file(
+    folder: Path, head_end: str, *, more: str, keys: str, store: str, api: str, listener: str
+) -> Path:
     (folder / "keys").write_text(_KEYS + keys, encoding="utf-8")
     path = folder / "openway.toml"
     path.write_text(
         f'[store]\npath = "gateway.db"\n{store}'
-        "[listener]\nport = 0\n"
+        f"[listener]\nport = 0\n{listener}\n"
         f'[api]\nport = 0\nkeys_file = "keys"\n{api}\n'
         f'[head_end]\nbase_url = "{head_end}"\n{more}',
         encoding="utf-8",

@@ -4,7 +4,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from adapter.replay.player import Played, play
+from adapter.replay.played import Played
+from adapter.replay.player import play
 from adapter.replay.scenario import Recording, read
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec

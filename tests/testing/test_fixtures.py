@@ -17,7 +17,7 @@ from adapter.client import (
     OrderIn,
     OrderKind,
 )
-from adapter.replay.player import Played
+from adapter.replay.played import Played
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.server import Simulator
 from adapter.testing import ForwardClock, GatewayUnderTest, HeadEndUnderTest

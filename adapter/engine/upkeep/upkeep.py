@@ -8,6 +8,7 @@ from adapter.engine.commands.switch_holds import Hold, SwitchHolds
 from adapter.engine.commands.switch_safety import SwitchSafety
 from adapter.engine.registry.registry import Registry
 from adapter.engine.runner import Runner
+from adapter.engine.upkeep.callback_checks import CallbackChecks
 from adapter.engine.upkeep.clock_watch import ClockWatch
 from adapter.engine.upkeep.durations import Durations
 from adapter.engine.upkeep.loop_lag import LoopLag
@@ -55,6 +56,7 @@ class Upkeep:
         durations: Durations,
         registry: Registry,
         runner: Runner,
+        callback_checks: CallbackChecks,
         witness: Witness | None = None,
     ) -> None:
         self._store = store
@@ -67,6 +69,7 @@ class Upkeep:
         self.todo = todo
         self.signals = signals
         self.durations = durations
+        self.callback_checks = callback_checks
         self.loop_lag = LoopLag()
         self.doubts: list[Doubt] = []
         self.leaving = False

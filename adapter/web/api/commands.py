@@ -41,6 +41,7 @@ from adapter.web.api.call import (
     ApiResponse,
     HistoryEntry,
     Id,
+    Json,
     Moment,
     ReasonIn,
     Text,
@@ -257,6 +258,12 @@ class CommandPage(Struct, kw_only=True):
     next: str | None
 
 
+class CommandAskedOut(Struct, kw_only=True):
+    """`request` is all that was asked for, as the gateway keeps it."""
+
+    request: Mapping[str, Json]
+
+
 class History(Struct, kw_only=True):
     items: list[HistoryEntry]
 
@@ -412,6 +419,12 @@ async def resolve_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         _command(asked), done=wanted.done, operator=operator, approver=approver, note=wanted.note
     )
     return _shown(command)
+
+
+async def get_command_request(api: ApiContext, asked: ApiRequest) -> ApiResponse:
+    """What it was made from: a recording needs it to be played back."""
+    command = await api.gateway.commands.get(_command(asked))
+    return ApiResponse(body=CommandAskedOut(request=msgspec.to_builtins(command.request)))
 
 
 async def get_command_history(api: ApiContext, asked: ApiRequest) -> ApiResponse:

@@ -36,6 +36,7 @@ _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("device-events", "What meters tell of themselves; outages."),
     "quarantine": ("inbox", "Messages of the head end, error records, tables in force."),
     "subscriptions": ("subscriptions", "What the head end sends by itself, and whether it does."),
+    "callback_checks": ("callback-checks", "Whether the public callback address leads here."),
     "keys": ("keys", "Keys of this interface: who has which, and since when."),
     "switch_safety": ("switching", "Stop switching, go on; caps, quotas and overrides."),
     "upkeep": ("upkeep", "Audit, ledger, retention, rows set aside, held switch orders, health."),

@@ -51,6 +51,7 @@ _BY_PLACE: Final = _cursor(r"[vep]-?[0-9]{1,19}(\.-?[0-9a-f]+)*")
 _PATH: Final[Mapping[str, tuple[str, Json]]] = {
     "command": ("Id of the command.", _ID),
     "bulk": ("Id of the bulk request.", _ID),
+    "check": ("Id of the callback check.", _ID),
     "key": ("Id of the key.", _ID),
     "device": ("The meter as the utility names it.", _ID),
     "service_point": ("The service point as the utility names it.", _ID),

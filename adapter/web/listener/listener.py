@@ -20,6 +20,7 @@ from adapter.engine.clock import SystemClock
 from adapter.engine.commands.ports import Clock, Received, Spooled
 from adapter.engine.inbox import MessageReceiver
 from adapter.engine.readings.spool import Spool, Spooling
+from adapter.engine.upkeep.callback_checks import CHECK_PATH, CallbackChecks, CheckArrival
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId
 from adapter.model.values import replace
@@ -79,6 +80,7 @@ class Listener(Server):
         clock: Clock | None = None,
         listening: socket.socket | None = None,
         spool: Spool | None = None,
+        checks: CallbackChecks | None = None,
     ) -> None:
         self.settings = settings or ListenerSettings()
         super().__init__(self.settings, listening)
@@ -86,6 +88,7 @@ class Listener(Server):
         self._codec = codec
         self._clock = clock or SystemClock()
         self._spool = spool
+        self._checks = checks
         self._users = BasicUsers(self.settings.users)
         self._addresses = Addresses(self.settings.path_prefix)
         self._contract = {key: ServedContract(codec.catalog, [key]) for key in OPERATIONS.values()}
@@ -149,7 +152,7 @@ class Listener(Server):
     async def _answer_to(self, request: web.BaseRequest) -> web.StreamResponse:
         address = self._addresses.find(request.rel_url.path_safe)
         if address is None:
-            return self._no_such_address(request)
+            return self._checked(request) or self._no_such_address(request)
         if request.method == "POST":
             return await self._take(request, address)
         if address.communication is not None or request.method not in ("GET", "HEAD"):
@@ -157,6 +160,23 @@ class Listener(Server):
             allowed = "POST" if address.communication is not None else "GET,HEAD,POST"
             return web.Response(status=405, text="Method Not Allowed\n", headers={"Allow": allowed})
         return self._describe(request, address)
+
+    def _checked(self, request: web.BaseRequest) -> web.Response | None:
+        """The answer to a call by which somebody finds out whether the address leads here."""
+        before, found, check = request.rel_url.path_safe.partition(CHECK_PATH)
+        if self._checks is None or not found or before != self.settings.path_prefix:
+            return None
+        if request.method != "POST":
+            return None
+        given = request.headers.get("Authorization")
+        arrival = CheckArrival(
+            at=self._clock.now(),
+            remote=request.remote or "",
+            headers=tuple(name.lower() for name in request.headers),
+            authorized=self._users.know(given) if self.settings.users else None,
+        )
+        word = self._checks.called(check, arrival)
+        return web.Response(text=word) if word else None
 
     def _no_such_address(self, request: web.BaseRequest) -> web.Response:
         self.counts["http_404"] += 1

@@ -1,0 +1,218 @@
+"""A support bundle: everything that helps is in it, and nothing that names anybody."""
+
+import base64
+import json
+import uuid
+import zipfile
+import zlib
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from adapter.cli.output import Exit
+from adapter.model.ids import is_sortable_id
+from adapter.simulator.settings import SimulatorConfig
+from adapter.support.pseudonyms import Pseudonyms, key_of
+from adapter.support.redaction import Redaction
+from tests.cli.running_service import ADMIN, Service, Terminal, serving
+from tests.supporting.secrets_within import forms_of, found_in, opened
+
+SERIAL = "ZQX-4711-KESTREL"
+PERSON = "Wilhelmina Brodersen"
+USER = "headendlogin77"
+SECRET = "correct-horse-battery-77"
+HOST = "meters.stadtwerke-quux.example"
+KEY_NAME = "wilhelminab"
+TOKEN = "t0ken-of-wilhelmina-" + "7" * 32
+STREET = "17 Gossamer Lane"
+OF_THE_SIMULATOR = ("M700001", "M700002", "SP700001", "15.243.700001", "15.243.700002")
+PLANTED = (SERIAL, PERSON, USER, SECRET, HOST, STREET, *OF_THE_SIMULATOR, KEY_NAME)
+"""What stands in the site, in settings, master data, requests, faults and the log."""
+
+_HIDDEN = (
+    base64.b64encode(SERIAL.encode()).decode(),
+    base64.b64encode(zlib.compress(f"meter {SERIAL} of {PERSON}".encode())).decode(),
+    quote(f"{PERSON} {SERIAL}"),
+    "".join(f"&#x{ord(each):X};" for each in SERIAL),
+    SERIAL.encode().hex(),
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("site")
+
+
+def prepared(folder: Path, terminal: Terminal, service: Service) -> tuple[str, str]:
+    """Ids of a command that succeeded and of one that was refused and given up."""
+    rows = json.loads(service.devices_file.read_text())
+    rows["devices"][0]["serial"] = SERIAL
+    rows["devices"][1]["groups"] = [STREET]
+    service.devices_file.write_text(json.dumps(rows))
+    terminal.as_(ADMIN)("devices", "import", str(service.devices_file))
+    terminal.as_(TOKEN)
+    done = terminal(
+        "command", "submit", "remote_disconnect", "M700001", "--wait", "30",
+        "--reference", f"{PERSON}, {STREET}", "--idempotency-key", SERIAL, "--json",
+    )  # fmt: skip
+    assert done.json["outcome"] == "succeeded", done
+    failed = terminal(
+        "command", "submit", "load_check", "M700002", "--wait", "30",
+        "--reference", _HIDDEN[0], "--json",
+    )  # fmt: skip
+    assert failed.json["state"] != "completed"
+    reason = f"{PERSON} says no: {_HIDDEN[0]} {_HIDDEN[2]}"
+    waits = terminal("command", "submit", "remote_connect", "M700003", "--json").json["id"]
+    discarded = terminal("command", "discard", str(waits), "--reason", reason)
+    assert discarded.code == Exit.OK, discarded
+    lines = (
+        {"event": "x", "text": f"refused {SERIAL} of {PERSON.lower()} at http://{HOST}/{SERIAL}"},
+        {"event": "y", "detail": _HIDDEN[1], "customer": STREET, "user": USER},
+    )
+    log = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (folder / "log").write_text(f"{log}no json: {PERSON} {_HIDDEN[2]} {SECRET}\n")
+    return str(done.json["id"]), str(failed.json["id"])
+
+
+def settings(folder: Path) -> str:
+    (folder / "password").write_text(SECRET)
+    (folder / "password").chmod(0o600)
+    return (
+        f'[head_end.basic]\nuser = "{USER}"\npassword_file = "password"\n'
+        f'[events]\nsource = "https://{HOST}/{USER}"\n'
+    )
+
+
+def test_nothing_that_was_planted_is_found_in_any_form(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = {
+        "effect": "fault",
+        "operation": "DetectLoadSideVoltageByMeter*",
+        "fault": "ArgumentFault",
+        "text": f"no meter {SERIAL} of {PERSON} ({_HIDDEN[0]}) at {STREET}",
+    }
+    head_end = SimulatorConfig.read({"script": [fault]})
+    with serving(site, more=settings(site), head_end=head_end, keys=_key()) as service:
+        terminal = Terminal(capsys, monkeypatch, service.api_url)
+        done, failed = prepared(site, terminal, service)
+        ask = terminal.as_(TOKEN)
+        order = terminal("order", "submit", "cut", "SP700005", "--reference", PERSON, "--json")
+        terminal("order", "show", str(order.json["id"]), "--wait", "20")
+        files = []
+        for name, scope in (
+            ("hour", ()),
+            ("command", ("--command", failed)),
+            ("order", ("--order", str(order.json["id"]))),
+        ):
+            file = site / f"{name}.zip"
+            told = ask(
+                "--config", str(site / "openway.toml"), "support-bundle", str(file), *scope,
+                "--log", str(site / "log"), "--names", str(site / f"{name}.names"),
+            )  # fmt: skip
+            assert told.code == Exit.OK, told
+            files.append(file)
+        for file in files:
+            assert not found_in(opened(file), PLANTED)
+            assert file.stat().st_mode & 0o777 == 0o600
+        names = json.loads((site / "hour.names").read_text())
+        assert SERIAL in names.values()
+        assert done in names.values()
+        assert (site / "gateway.pseudonyms.key").stat().st_mode & 0o777 == 0o600
+        with zipfile.ZipFile(files[2]) as archive:
+            about = json.loads(archive.read("order.json"))
+            assert about["order"]["kind"] == "cut"
+            assert any(name.startswith("commands/") for name in archive.namelist())
+        _helps(files[0], {known: pseudonym for pseudonym, known in names.items()}, done)
+
+
+def _key() -> str:
+    return f"{KEY_NAME} operate,switch,metrics {TOKEN}\n"
+
+
+def _helps(file: Path, names: dict[str, str], done: str) -> None:
+    """What is left is enough to see what happened; one input has one pseudonym everywhere."""
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    command = json.loads(members[f"commands/{names[done]}.json"])
+    shown = command["command"]
+    assert shown["id"] == names[done]
+    assert (shown["kind"], shown["outcome"]) == ("remote_disconnect", "succeeded")
+    assert shown["devices"] == [names["M700001"]]
+    assert [entry["action"] for entry in command["history"]][-1] == "CompletionExecuted"
+    bodies = [message["body"] for message in command["messages"]]
+    assert any("DisconnectMeter" in body for body in bodies)
+    esn = names["2.16.840.1.114416.15.243.700001"]
+    assert any(esn in body for body in bodies)
+    audit = json.loads(members["audit.json"])
+    assert any(entry["subject"] == names[done] for entry in audit)
+    found = {row["setting"]: row["value"] for row in json.loads(members["settings.json"])}
+    assert found["engine.concurrency"] == "64"
+    assert found["head_end.basic.user"] == names[USER]
+    assert json.loads(members["versions.json"])["python"]
+    assert names[SERIAL] in members["log.txt"]
+    assert "aiohttp" in members["versions.json"]
+
+
+def test_the_same_key_gives_the_same_pseudonyms_and_another_key_others(tmp_path: Path) -> None:
+    key, other = key_of(tmp_path / "a"), key_of(tmp_path / "b")
+    assert key == key_of(tmp_path / "a")
+    for text in (
+        "ZQX-4711", "01kjprzb00v3rs3dtr98h6bcfn", "31c0b244-2e4f-4189-a13b-889b7b4d6252",
+        "4711", "2.16.840.1.114416.15.243.700001", "Straße 1", "10.0.0.1",
+    ):  # fmt: skip
+        mine = Pseudonyms(key).of(text)
+        assert mine == Pseudonyms(key).of(text)
+        assert mine != Pseudonyms(other).of(text)
+        assert text not in mine
+
+
+def test_ids_tokens_and_endpoints_keep_their_shape(tmp_path: Path) -> None:
+    made = Pseudonyms(key_of(tmp_path / "key"))
+    assert is_sortable_id(made.of("01kjprzb00v3rs3dtr98h6bcfn"))
+    assert made.of("01kjprzb00v3rs3dtr98h6bcfn").startswith("01kjprzb00")
+    assert uuid.UUID(made.of("31c0b244-2e4f-4189-a13b-889b7b4d6252")).version == 4
+    assert made.of("4711").isdigit()
+    assert made.of("2.16.840.1.114416.15.243.700001").startswith("2.16.840.1.")
+
+
+def test_what_no_field_names_is_kept_only_where_it_is_the_programs_own_word() -> None:
+    redaction = Redaction(Pseudonyms(b"k" * 32))
+    redaction.learn({"requester": "ann", "device": "M4711"})
+    told = redaction.program_text("the key of ann is refused for M4711: HTTP 500, 3 of 7 meters")
+    assert "the key of" in told
+    assert "HTTP 500, 3 of 7 meters" in told
+    assert "ann" not in told.split()
+    assert "M4711" not in told
+    shown = redaction.document({"state": "completed", "note": "completed by Meyer", "n": 5})
+    assert shown == {"state": "completed", "note": redaction.name("completed by Meyer"), "n": 5}
+
+
+def test_a_message_that_is_no_xml_is_left_out_and_one_that_is_keeps_what_it_means() -> None:
+    redaction = Redaction(Pseudonyms(b"k" * 32))
+    assert redaction.message(b"user=meyer&x=1") == b"left out: 14 bytes that are no XML"
+    raw = (
+        b'<a xmlns="u:x"><!-- meyer --><State>Completed</State><Count who="meyer">5</Count>'
+        b"<ElectronicSerialNumber>4711</ElectronicSerialNumber><Start>2026-03-02T08:00:00Z</Start>"
+        b"<MacAddress>4711</MacAddress><Other><![CDATA[meyer]]></Other></a>"
+    )
+    told = redaction.message(raw)
+    assert b"<State>Completed</State>" in told
+    assert b"<Start>2026-03-02T08:00:00Z</Start>" in told
+    assert b"meyer" not in told
+    assert b"4711" not in told
+
+
+def test_the_search_finds_what_is_hidden_in_each_of_its_forms(tmp_path: Path) -> None:
+    for number, content in enumerate(
+        (
+            *forms_of(SERIAL),
+            *(each.encode() for each in _HIDDEN),
+            base64.b64encode(base64.b64encode(f"a longer text with {SERIAL} in it".encode())),
+        )
+    ):
+        file = tmp_path / f"{number}.zip"
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.txt", b"before " + content + b" after")
+        assert found_in(opened(file), [SERIAL]), content
