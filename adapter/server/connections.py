@@ -187,6 +187,8 @@ class Places:
 
     limits: ConnectionLimits
     counts: Counter[str]
+    leaving: bool = False
+    """Whether each answer says that its connection ends with it."""
     taken: set[ConnectionSlot] = field(default_factory=set)
     by_address: Counter[str] = field(default_factory=Counter)
 
@@ -286,6 +288,11 @@ class Connection(web.RequestHandler):
         """See `work` of its place."""
         self._place.work(yes, self._loop.time())
 
+    @property
+    def leaving(self) -> bool:
+        """See its places."""
+        return self._places.leaving
+
     async def leave(self, longest_s: float) -> None:
         """The web server has all of its own end together."""
 
@@ -348,6 +355,11 @@ async def _drop_the_rest(request: web.BaseRequest) -> None:
         await asyncio.sleep(_REST_S)
 
 
+def is_leaving(request: web.BaseRequest) -> bool:
+    """Whether its connection is to end with the answer."""
+    return isinstance(request.protocol, Connection) and request.protocol.leaving
+
+
 def mark_busy(request: web.BaseRequest, yes: bool) -> None:
     """A request is under way, or has its answer."""
     if isinstance(request.protocol, Connection):
@@ -379,6 +391,9 @@ async def _occupied(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:
     """Versions of what runs here are nobody's business."""
     response.headers["Server"] = SERVER
+    if is_leaving(request):
+        response.headers["Connection"] = "close"
+        response.force_close()
 
 
 def with_routes(app: web.Application, limits: ConnectionLimits) -> web.BaseRunner:
@@ -401,6 +416,8 @@ def without_routes(
             response = await answer(request)
         finally:
             connection.busy(False)
+        if connection.leaving:
+            response.force_close()
         response.headers["Server"] = SERVER
         return response
 
@@ -452,6 +469,15 @@ class Door:
         self._socket = listening
         self._listen(listening)
         return url_of(listening, tls=self._context is not None)
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Show new connections another certificate; those that are open go on as they are."""
+        self._context = context
+
+    def leave(self) -> None:
+        """Take requests as before, and end each connection with its next answer: who balances
+        loads has them elsewhere when the door closes."""
+        self._places.leaving = True
 
     async def close(self) -> None:
         """Accept nothing more, let requests under way end, close the rest."""

@@ -140,7 +140,7 @@ class WholeConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         self._under_way = data
-        if self._answering.begin(data, self):
+        if not self._places.leaving and self._answering.begin(data, self):
             self._place.work(True, self._loop.time())
         else:
             self._hand_over()

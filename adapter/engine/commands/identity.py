@@ -6,7 +6,7 @@ communication.
 """
 
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
 
 from adapter.model.ids import CommunicationId
@@ -15,18 +15,17 @@ STATUS_PATH = "/openway/status"
 _SECRET_CHARACTERS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
 class CallbackIdentity:
     """Makes and checks callback addresses. The first key signs; all of them are accepted."""
 
-    public_url: str
-    keys: tuple[bytes, ...] = field(repr=False)
-    _signers: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
-    """With the part that all addresses have in common: a secret begins with a copy."""
+    def __init__(self, public_url: str, keys: Sequence[bytes]) -> None:
+        self.public_url = public_url
+        self.use(keys)
 
-    def __post_init__(self) -> None:
-        signers = tuple(hmac.new(key, b"status/", "sha256") for key in self.keys)
-        object.__setattr__(self, "_signers", signers)
+    def use(self, keys: Sequence[bytes]) -> None:
+        """Put these in force in place of those before."""
+        # With the part that all addresses have in common: a secret begins with a copy.
+        self._signers = [hmac.new(key, b"status/", "sha256") for key in keys]
 
     def address(self, communication: CommunicationId) -> str:
         secret = _secret(self._signers[0], communication)
