@@ -19,6 +19,7 @@ from adapter.cli.commands import command
 from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.config import config
+from adapter.cli.config_running import diff, health, reload
 from adapter.cli.events import device_events, outages
 from adapter.cli.feed import events
 from adapter.cli.intake import intake
@@ -75,11 +76,11 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
-    set_aside, top, wire, wsdl, tables, config, keys, audit, ledger, durations, backup, restore,
-    record,
-    replay,
+    set_aside, top, wire, wsdl, tables, config, reload, health, keys, audit, ledger, durations,
+    backup, restore, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
+config.add_command(diff)
 for _each in BULK:
     command.add_command(_each)
 for _each in VISITS:

@@ -258,6 +258,4 @@ class HeadEndSettings:
 
 def with_access_of(settings: HeadEndSettings, other: HeadEndSettings) -> HeadEndSettings:
     """`settings` with the certificates, names and passwords of the other."""
-    return replace(
-        settings, tls=other.tls, basic=other.basic, username_token=other.username_token
-    )
+    return replace(settings, tls=other.tls, basic=other.basic, username_token=other.username_token)

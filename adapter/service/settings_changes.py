@@ -131,8 +131,6 @@ def _events(in_force: EventSettings, found: EventSettings) -> EventSettings:
     )
 
 
-
-
 # ---------------------------------------------------------------- files of TLS
 
 

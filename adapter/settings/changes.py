@@ -54,8 +54,10 @@ class RunningSettings(Protocol):
 
     problem: str
     """Why what the files had at the last reload is not in force; empty: it is."""
-    file: str
-    """The settings file; empty: there is none."""
+
+    @property
+    def file(self) -> str:
+        """The settings file; empty: there is none."""
 
     async def states(self) -> tuple[Sequence[SettingState], str]:
         """Each with what the files have now, and why that could not be taken; empty: it could."""

@@ -183,8 +183,8 @@ BESIDE: dict[str, set[str]] = {
     },
     "web": set(),
     "web/api": {"bulk", "call", "event_types", "examples", "keys", "openapi", "parameters",
-        "problems", "quarantine", "reference", "rest", "routes", "schemas", "todo", "visits",
-        "words"},
+        "problems", "quarantine", "reference", "rest", "routes", "schemas", "settings", "todo",
+        "visits", "words"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
         "quarantine", "replay", "run", "session", "tables", "times", "wire", "words"},
 }

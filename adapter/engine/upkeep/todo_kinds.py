@@ -49,6 +49,7 @@ CLOSE_ERRORS: Final = Way(f"intake discard {{ids}} {_REASON}", "closes what nobo
 LOOK_AGAIN: Final = Way("device-events reprocess", "looks at all again, with the tables read again")
 POST_AGAIN: Final = Way("events retry {id}", "posts what it has not taken again now")
 CHECK: Final = Way("subscriptions check", "asks the head end now, brings about what is missing")
+RELOAD: Final = Way("reload", "reads the settings again, and the files that they name")
 SEE_KEYS: Final = Way("keys list", "says which are in force, and what is wrong with the file")
 
 OF_HOLD: Final[Mapping[HoldReason, Way]] = {
@@ -249,6 +250,19 @@ def of_key_file(problem: str, since: datetime) -> Todo:
         text=f"the API keys of before are in force: {problem}",
         action="mend the file: it is read again by itself",
         ways=(SEE_KEYS,),
+    )
+
+
+def of_settings(problem: str, since: datetime) -> Todo:
+    """That what the last reload has found could not be taken."""
+    return Todo(
+        subject=TodoSubject.SETTINGS,
+        id="settings",
+        since=since,
+        code="settings_refused",
+        text=f"the settings of before are in force: {problem}",
+        action="mend what it names, then reload",
+        ways=(RELOAD,),
     )
 
 

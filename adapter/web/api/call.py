@@ -44,6 +44,7 @@ from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys, Caller
 from adapter.server.issuer import Issuer
 from adapter.server.settings import RestSettings, Role
+from adapter.settings.changes import RunningSettings
 from adapter.web.api.problems import ProblemRaised
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -150,13 +151,15 @@ class KeyFile(Protocol):
 
 
 class ApiContext:
-    """What the calls work with. `key_file` is None where keys are of no file."""
+    """What the calls work with. `key_file` is None where keys are of no file, `live` where the
+    interface stands without a service."""
 
     def __init__(self, gateway: Gateway, settings: RestSettings, clock: Clock) -> None:
         self.gateway = gateway
         self.settings = settings
         self.keys = ApiKeys(settings.keys)
         self.key_file: KeyFile | None = None
+        self.live: RunningSettings | None = None
         self.issuer = (
             None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
         )

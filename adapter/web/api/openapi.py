@@ -36,6 +36,7 @@ _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "quarantine": ("inbox", "Messages of the head end, error records, tables in force."),
     "subscriptions": ("subscriptions", "What the head end sends by itself, and whether it does."),
     "keys": ("keys", "Keys of this interface: who has which, and since when."),
+    "settings": ("settings", "Settings in force, and how changed ones are taken."),
     "upkeep": ("upkeep", "Audit, ledger, retention, rows set aside, held switch orders, health."),
 }
 """Of each module with routes: the tag of its operations."""
