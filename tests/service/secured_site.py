@@ -62,6 +62,7 @@ class SecuredSite:
         _, writer = await asyncio.open_connection(host, int(port), ssl=self.trust())
         found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.close()
+        await writer.wait_closed()
         return found
 
 

@@ -158,6 +158,7 @@ async def test_an_open_connection_keeps_the_certificate_that_it_was_shown(tmp_pa
         shown: ssl.SSLObject = writer.get_extra_info("ssl_object")
         assert shown.getpeercert(binary_form=True) == old
         writer.close()
+        await writer.wait_closed()
 
 
 async def test_what_the_head_end_is_shown_and_told_changes_between_two_commands(
