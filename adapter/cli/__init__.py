@@ -35,6 +35,7 @@ from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
+from adapter.cli.store import store
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
@@ -77,7 +78,7 @@ for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, schedule, subscriptions, retention, clock, holds, quarantine,
     set_aside, top, wire, wsdl, tables, config, reload, health, keys, audit, ledger, durations,
-    backup, restore, record, replay,
+    store, backup, restore, record, replay,
 ):  # fmt: skip
     openway.add_command(_each)
 config.add_command(diff)

@@ -186,7 +186,7 @@ BESIDE: dict[str, set[str]] = {
         "problems", "quarantine", "reference", "rest", "routes", "schemas", "settings", "todo",
         "visits", "words"},
     "cli": {"city_day", "client", "config", "documents", "intake", "numbers", "output",
-        "quarantine", "replay", "run", "session", "tables", "times", "wire", "words"},
+        "quarantine", "replay", "run", "session", "store", "tables", "times", "wire", "words"},
 }
 # fmt: on
 """The files of a folder that is ordered by subject which belong to no subject, or to all."""
