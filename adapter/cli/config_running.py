@@ -64,7 +64,7 @@ def diff(session: Session, before: Path | None, after: Path | None, as_json: boo
         if rows:
             print_rows(CHANGES, rows)
         restart = sum(row["taken_by"] == "restart" for row in rows)
-        more = f"; {restart} of them take a restart" if restart else ""
+        more = f"; a restart takes {restart} of them" if restart else ""
         say(f"{counted(len(rows), 'setting differs', 'settings differ')}{more}")
         if note:
             say(note)
@@ -129,7 +129,8 @@ def _from_the_running(
             if name in running
             else taken_by(plain, wanted.settings, wanted.settings).value
         )
-        rows.append({"name": name, "before": before, "after": after, "taken_by": taken})
+        if taken != "command_line":  # this one's own is no setting of the gateway
+            rows.append({"name": name, "before": before, "after": after, "taken_by": taken})
     return rows, ""
 
 
