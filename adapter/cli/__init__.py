@@ -41,6 +41,7 @@ from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
 from adapter.cli.upkeep_durations import durations
+from adapter.cli.upkeep_forecast import forecast
 from adapter.cli.upkeep_keys import keys
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
@@ -82,6 +83,7 @@ for _each in (
 ):  # fmt: skip
     openway.add_command(_each)
 config.add_command(diff)
+retention.add_command(forecast)
 for _each in BULK:
     command.add_command(_each)
 for _each in VISITS:
