@@ -66,7 +66,7 @@ OTHER: Final = "other"
 
 _FIRST: Final = MappingProxyType({"measured": "measurements."})
 _BYTES: Final = """
-SELECT coalesce(s.tbl_name, d.name), d.pgsize FROM {file}.dbstat AS d
+SELECT coalesce(s.tbl_name, d.name), d.pgsize FROM dbstat('{file}') AS d
 LEFT JOIN {file}.sqlite_schema AS s ON s.name = d.name WHERE d.aggregate = TRUE"""
 _LOAD_SINCE: Final = """
 SELECT coalesce(min(id), (SELECT coalesce(max(id), 0) + 1 FROM load)) FROM load
