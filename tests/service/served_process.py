@@ -12,9 +12,10 @@ from typing import Final
 
 import aiohttp
 
+from tests.durability.gateway_process import until
+
 _START_S: Final = 60.0
 _STOP_S: Final = 60.0
-_LOOK_S: Final = 0.05
 PROGRAM: Final = (sys.executable, "-m", "adapter")
 
 
@@ -61,11 +62,7 @@ async def a_served_process(
         )
     made = ServedProcess(process=process, log=log, api=api)
     try:
-        async with asyncio.timeout(_START_S):
-            while not await _ready(made, trust):
-                said = log.read_text(encoding="utf-8")
-                assert process.returncode is None, f"it has ended: {said}"
-                await asyncio.sleep(_LOOK_S)
+        await until(lambda: _ready(made, trust), within_s=_START_S, why="it is ready")
         yield made
     finally:
         if process.returncode is None:
@@ -74,6 +71,8 @@ async def a_served_process(
 
 
 async def _ready(made: ServedProcess, trust: ssl.SSLContext | None) -> bool:
+    said = made.log.read_text(encoding="utf-8")
+    assert made.process.returncode is None, f"it has ended: {said}"
     connector = aiohttp.TCPConnector(ssl=True if trust is None else trust)
     try:
         async with (
