@@ -85,13 +85,12 @@ def write_files(folder: Path, authority: Authority) -> None:
         (folder / name).chmod(0o600)
 
 
-def head_end_of(folder: Path, authority: Authority, *, port: int = 0) -> SimulatorConfig:
+def head_end_of(folder: Path, authority: Authority, *, user: str = "gateway") -> SimulatorConfig:
     """Strict, over https alone, for callers with a certificate and WS-Security."""
     return SimulatorConfig(
-        port=port,
         population=PopulationPlan(count=20),
         access=Access(
-            caller_user="gateway",
+            caller_user=user,
             caller_password=WSSE_PASSWORD,
             caller_security="wsse",
             callback_user="head-end",
