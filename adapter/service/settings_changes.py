@@ -11,7 +11,13 @@ from adapter.headend.settings import with_access_of
 from adapter.model.values import replace
 from adapter.server.settings import ServerTls
 from adapter.service.settings import Api, EventSettings, Listening, LoadedSettings, Settings
-from adapter.service.settings_table import SettingValue, values
+from adapter.service.settings_table import (
+    SettingRow,
+    SettingValue,
+    receiver_rows,
+    rows,
+    values,
+)
 from adapter.settings.changes import SettingChange, TakenBy
 from adapter.settings.text_files import read_whole
 
@@ -26,6 +32,9 @@ _RELOADED: Final = re.compile(
 _OF_THE_COMMAND_LINE: Final = re.compile(
     r"api\.(url|key|second_key|ca_file|timeout_s)|simulator\..*"
 )
+_NUMBERED: Final = re.compile(r"^events\.(webhook|callback)\.")
+"""Of which there may be any number; each has its own in its name."""
+
 _LONGEST_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -42,6 +51,14 @@ def taken_by(name: str, before: Settings, after: Settings) -> TakenBy:
     if begun_or_ended or not _RELOADED.fullmatch(name):
         return TakenBy.RESTART
     return TakenBy.RELOAD
+
+
+def reloaded_rows() -> Iterator[SettingRow]:
+    """Of the table of the settings: those that a reload takes."""
+    for row in (*rows(), *receiver_rows()):
+        name = row.name.removesuffix("_file") if row.type == "file" else row.name
+        if _RELOADED.fullmatch(_NUMBERED.sub(r"\g<0>1.", name)):
+            yield row
 
 
 def _differ(before: object, after: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-_INSTALL: Final = "install --quiet --no-deps --no-index --disable-pip-version-check".split()
+_INSTALL: Final = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
 
 
 def installed(wheel: Path, folder: Path) -> Path:
