@@ -93,16 +93,23 @@ def settings_at(folder: Path, authority: Authority, *, head_end: str, **ports: i
     shown = {name: authority.issue(name) for name in ("127.0.0.1", "localhost")}
     for path in named_files():
         _write(folder / path.replace(ETC, "etc"), authority, shown)
-    text = SETTINGS.read_text(encoding="utf-8")
-    text = text.replace(ETC, str(etc)).replace(VAR, f"{var}/").replace('"0.0.0.0"', '"127.0.0.1"')
-    text = text.replace("https://headend.example.net", head_end)
     listener, api = ports["listener"], ports["api"]
-    text = text.replace("port = 8101", f"port = {listener}").replace("port = 8102", f"port = {api}")
-    text = text.replace("https://localhost:8102", f"https://localhost:{api}")
-    text = text.replace("https://callbacks.example.net", f"https://127.0.0.1:{listener}")
-    path = etc / "openway.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
+    text = SETTINGS.read_text(encoding="utf-8")
+    for there, here in (
+        (ETC, str(etc)),
+        (VAR, f"{var}/"),
+        ('"0.0.0.0"', '"127.0.0.1"'),
+        ("https://headend.example.net", head_end),
+        ("port = 8101", f"port = {listener}"),
+        ("port = 8102", f"port = {api}"),
+        ("https://localhost:8102", f"https://localhost:{api}"),
+        ("https://callbacks.example.net", f"https://127.0.0.1:{listener}"),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    made = etc / "openway.toml"
+    made.write_text(text, encoding="utf-8")
+    return made
 
 
 def _write(path: Path, authority: Authority, shown: Mapping[str, Issued]) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ from tests.deploy.files import (
 from tests.support import for_every
 
 _IMAGE: Final = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?(:[\w.-]+)?")
-_READERS: Final = {
+_READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     ".yml": documents,
     ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
     ".toml": lambda path: tomllib.loads(path.read_text(encoding="utf-8")),

@@ -13,7 +13,6 @@ from adapter.cli.output import Exit
 from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import AuditNote, Change
 from adapter.errors import NotFound
-from adapter.model.values import replace
 from adapter.service.forecast import KindForecast, _full_at, forecast
 from adapter.service.settings import RetentionSettings, Settings, StoreSettings
 from adapter.store.commands.commands import SqliteStore
@@ -96,23 +95,30 @@ async def test_a_store_of_today_says_nothing_of_a_day(tmp_path: Path) -> None:
     assert (found.observed_days, found.bytes_per_day) == (0.0, 0.0)
 
 
-def a_kind(**given: object) -> KindForecast:
-    kind = KindForecast(
-        name="x", bytes=0, rows=0, bytes_per_day=0, days=None, kept_bytes=0, settles_at_bytes=None
+def a_kind(
+    *, bytes: int, a_day: float = 0.0, days: float | None = None, settles_at: int | None = None
+) -> KindForecast:
+    return KindForecast(
+        name="x",
+        bytes=bytes,
+        rows=0,
+        bytes_per_day=a_day,
+        days=days,
+        kept_bytes=0,
+        settles_at_bytes=settles_at,
     )
-    return replace(kind, **given)
 
 
 def test_the_disk_is_full_when_what_comes_and_stays_has_filled_it() -> None:
-    grows = a_kind(bytes=500, bytes_per_day=10)
+    grows = a_kind(bytes=500, a_day=10)
     assert _full_at([grows], 1_000, _NOW) == _NOW + timedelta(days=100)
-    settles = a_kind(bytes=500, bytes_per_day=10, days=60, settles_at_bytes=600)
+    settles = a_kind(bytes=500, a_day=10, days=60, settles_at=600)
     assert settles.after(5) == 550
     assert settles.after(50) == 600
     assert _full_at([settles], 1_000, _NOW) is None
     assert _full_at([grows, settles], 1_000, _NOW) == _NOW + timedelta(days=90)
     assert _full_at([a_kind(bytes=500)], 1, _NOW) is None
-    shrinks_not = a_kind(bytes=900, bytes_per_day=10, days=6, settles_at_bytes=60)
+    shrinks_not = a_kind(bytes=900, a_day=10, days=6, settles_at=60)
     assert shrinks_not.after(100) == 900
 
 
