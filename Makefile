@@ -9,7 +9,8 @@ BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed lint types contracts unit docs promtool bench soak wheel clean
+.PHONY: help demo test test-changed lint types contracts unit docs promtool nginx bench soak wheel \
+        clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -55,14 +56,22 @@ docs: $(VENV)/.run ## write the tables and diagrams into README.md, CONTRIBUTING
 	$(BIN)/openway tables $(addprefix --fill ,$(PAGES))
 
 # Of Debian's package only the one program is taken: nothing is installed, no service is started.
-promtool: $(BIN)/python ## the checker of the alert rules, from Debian; without it their tests are skipped
-	@command -v promtool >/dev/null || test -x $(BIN)/promtool || { \
+# The program, the package, the folder that it is in there, what is skipped without it.
+define fetch
+	@command -v $(1) >/dev/null || test -x $(BIN)/$(1) || { \
 	  dir=$$(mktemp -d) && into=$$(cd $(BIN) && pwd) && cd $$dir && \
-	  { timeout 60 apt-get download -qq prometheus || \
-	    { timeout 120 apt-get update -qq && timeout 60 apt-get download -qq prometheus; }; } && \
-	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && \
-	  cp usr/bin/promtool $$into/ && rm -r $$dir; } >/dev/null 2>&1 || \
-	  echo 'promtool could not be fetched: the tests of the alert rules are skipped' >&2
+	  { timeout 60 apt-get download -qq $(2) || \
+	    { timeout 120 apt-get update -qq && timeout 60 apt-get download -qq $(2); }; } && \
+	  dpkg-deb --fsys-tarfile $(2)_*.deb | tar -xf - ./$(3)/$(1) && \
+	  cp $(3)/$(1) $$into/ && rm -r $$dir; } >/dev/null 2>&1 || \
+	  echo '$(1) could not be fetched: $(4) are skipped' >&2
+endef
+
+promtool: $(BIN)/python ## the checker of the alert rules, from Debian; without it their tests are skipped
+	$(call fetch,promtool,prometheus,usr/bin,the tests of the alert rules)
+
+nginx: $(BIN)/python ## for the example of deploy/nginx, from Debian; without it its tests are skipped
+	$(call fetch,nginx,nginx,usr/sbin,the tests of deploy/nginx)
 
 bench: $(VENV)/.bench ## what it all takes, beside aiohttp, zeep, spyne and xmllint: bench/RESULTS.md
 	$(BIN)/python -m bench

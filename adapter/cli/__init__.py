@@ -20,6 +20,7 @@ from adapter.cli.commands_bulk import BULK
 from adapter.cli.commands_holds import clock, holds
 from adapter.cli.commands_switching import switching
 from adapter.cli.config import config
+from adapter.cli.config_running import diff, health, reload
 from adapter.cli.doctor import doctor
 from adapter.cli.events import device_events, outages
 from adapter.cli.feed import events
@@ -37,12 +38,14 @@ from adapter.cli.replay import record, replay
 from adapter.cli.run import demo, serve, simulate
 from adapter.cli.schedules import schedule
 from adapter.cli.session import Session
+from adapter.cli.store import store
 from adapter.cli.subscriptions import subscriptions
 from adapter.cli.support import support_bundle
 from adapter.cli.tables import tables
 from adapter.cli.upkeep import audit, ledger, retention
 from adapter.cli.upkeep_backup import backup, restore
 from adapter.cli.upkeep_durations import durations
+from adapter.cli.upkeep_forecast import forecast
 from adapter.cli.upkeep_keys import keys
 from adapter.cli.upkeep_set_aside import set_aside
 from adapter.cli.upkeep_todo import todo
@@ -79,10 +82,12 @@ def openway(context: click.Context, file: Path | None) -> None:
 for _each in (
     demo, serve, simulate, command, order, todo, devices, service_points, intake, events,
     device_events, outages, readings, completeness, schedule, subscriptions, retention, clock,
-    holds, switching, quarantine, set_aside, top, wire, wsdl, tables, config, doctor, keys, audit,
-    ledger, durations, backup, restore, record, replay, support_bundle,
+    holds, switching, quarantine, set_aside, top, wire, wsdl, tables, config, reload, health,
+    doctor, keys, audit, ledger, durations, store, backup, restore, record, replay, support_bundle,
 ):  # fmt: skip
     openway.add_command(_each)
+config.add_command(diff)
+retention.add_command(forecast)
 for _each in BULK:
     command.add_command(_each)
 for _each in VISITS:

@@ -1,5 +1,6 @@
 """`openway demo`, `serve` and `simulate`: what runs until it is stopped."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,11 +158,13 @@ def serve(session: Session, file: Path | None) -> None:
     from adapter.server import event_loop
     from adapter.service.app import serve as run
     from adapter.service.log import start_logging
+    from adapter.service.settings import load_with_origin
 
     loaded = session.at(file).loaded
     start_logging(loaded.settings.log)
     loaded.log_warnings()
-    event_loop.run(run(loaded.settings))
+    read = partial(load_with_origin, loaded.file, skipped=frozenset({"api.keys"}))
+    event_loop.run(run(loaded.settings, read=read))
 
 
 @click.command()

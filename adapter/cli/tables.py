@@ -223,6 +223,17 @@ def settings() -> TableShown:
     )
 
 
+def reloaded() -> TableShown:
+    from adapter.service.settings_changes import reloaded_rows
+
+    return TableShown(
+        "Settings that a reload takes",
+        ("setting", "what it is"),
+        tuple((row.name, row.help) for row in reloaded_rows()),
+        code_first=True,
+    )
+
+
 def receivers() -> TableShown:
     from adapter.service.settings_table import receiver_rows
 
@@ -375,6 +386,7 @@ TABLES: Final[Mapping[str, Callable[[], TableShown]]] = MappingProxyType(
         "withdrawal": _of_orders("Cancel and update, by the child's status", "withdrawal_table"),
         "import": import_,
         "settings": settings,
+        "reloaded": reloaded,
         "receivers": receivers,
         "limits": limits,
         "sections": sections,

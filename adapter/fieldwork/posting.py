@@ -1,6 +1,7 @@
 """Signed posts to somebody else's system, as Standard Webhooks has it: taken, refused, or again."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
@@ -8,6 +9,7 @@ import aiohttp
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.fieldwork.settings import PostSettings
+from adapter.model.secret import Secret
 from adapter.webhooks.signing import keys_of, signed
 
 JSON: Final = "application/json"
@@ -36,6 +38,10 @@ class SignedPost:
         self._clock = clock
         self._keys = keys_of(settings.keys)
         self._session: aiohttp.ClientSession | None = None
+
+    def use(self, keys: Sequence[Secret]) -> None:
+        """Sign with these from the next post on. Raises SettingsError for keys that are none."""
+        self._keys = keys_of(keys)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -1,11 +1,14 @@
 """Replies to requesters as signed webhooks, posted like the messages to a field work system."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.ports import ReplyRefused
 from adapter.fieldwork.posting import PostRefused, SignedPost
 from adapter.fieldwork.settings import ReplySettings
+from adapter.model.secret import Secret
 from adapter.orders.replies import RequesterReply
 
 
@@ -15,6 +18,10 @@ class WebhookReplies:
     def __init__(self, settings: ReplySettings, clock: Clock) -> None:
         """Raises SettingsError for keys that are none."""
         self._post = SignedPost(settings, clock)
+
+    def use(self, keys: Sequence[Secret]) -> None:
+        """Sign with these from the next reply on. Raises SettingsError for keys that are none."""
+        self._post.use(keys)
 
     async def deliver(self, reply: RequesterReply) -> None:
         """Raises ReplyRefused for a lasting 4xx, NotTaken for what is to be tried again."""

@@ -35,6 +35,12 @@ class WebhookFieldWork:
         self._receiver = ReportReceiver(settings, clock, lookups=lookups)
         self._stopped = False
 
+    def use(self, settings: WebhookSettings) -> None:
+        """Sign with these keys, and believe them, from now on. Raises SettingsError for keys that
+        are none."""
+        self._receiver.use(settings)
+        self._post.use(settings.keys)
+
     @property
     def report_url(self) -> str:
         """Where reports are taken, once started."""
@@ -68,11 +74,15 @@ class ReportReceiver:
         self._settings = settings
         self._lookups = lookups
         self._clock = clock
-        self._keys = keys_of(settings.report_keys or settings.keys)
+        self.use(settings)
         self._inbox: FieldInbox | None = None
         self._door: Door | None = None
         self.counts: Counter[str] = Counter()
         self.url = ""
+
+    def use(self, settings: WebhookSettings) -> None:
+        """Believe these keys from now on. Raises SettingsError for keys that are none."""
+        self._keys = keys_of(settings.report_keys or settings.keys)
 
     async def start(self, inbox: FieldInbox) -> None:
         """Raises SettingsError, or OSError where the port cannot be had."""

@@ -12,6 +12,7 @@ nothing has left.
 import asyncio
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,7 @@ from adapter.headend.security import (
     tls_context,
     without_secrets,
 )
-from adapter.headend.settings import HeadEndSettings
+from adapter.headend.settings import HeadEndSettings, with_access_of
 from adapter.headend.transport import HttpReply, NotConnected, RequestTarget, Transport
 from adapter.headend.verdict import judge
 from adapter.model.texts import sendable_problem
@@ -150,7 +151,14 @@ class HeadEndClient:
     def open(self) -> None:
         """Make the (empty) pool. Needs the running event loop; connects to nothing yet."""
         if self._transport is None:
-            self._transport = Transport(self._settings, context=self._context)
+            self._transport = Transport(self._settings)
+
+    def use(self, settings: HeadEndSettings, context: ssl.SSLContext | None) -> None:
+        """Show what these settings have of certificates, names and passwords from the next call on;
+        all else stays. Calls under way end as they began, on the connections that they have."""
+        self._settings = with_access_of(self._settings, settings)
+        self._context = context
+        self._targets.clear()
 
     async def close(self) -> None:
         transport, self._transport = self._transport, None
@@ -222,6 +230,7 @@ class HeadEndClient:
                 settings,
                 settings.timeouts_for(operation),
                 fresh=operation in settings.fresh_connection,
+                context=self._context,
             )
         return self._targets[key]
 

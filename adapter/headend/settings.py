@@ -25,6 +25,7 @@ from adapter.model.bounds import (
 )
 from adapter.model.device import THIS_HEAD_END
 from adapter.model.secret import Secret
+from adapter.model.values import replace
 from adapter.settings.loading import falls_back_on
 from adapter.settings.urls import url_problem
 
@@ -253,3 +254,8 @@ class HeadEndSettings:
 
     def timeouts_for(self, operation: Operation) -> Timeouts:
         return self.operation_timeouts.get(operation, self.timeouts)
+
+
+def with_access_of(settings: HeadEndSettings, other: HeadEndSettings) -> HeadEndSettings:
+    """`settings` with the certificates, names and passwords of the other."""
+    return replace(settings, tls=other.tls, basic=other.basic, username_token=other.username_token)

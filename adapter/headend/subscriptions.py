@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from adapter.errors import GatewayError, NotSent, OutcomeUnknown, WireError
 from adapter.headend.limits import Limits
 from adapter.headend.security import request_headers, security_header, tls_context
-from adapter.headend.settings import HeadEndSettings
+from adapter.headend.settings import HeadEndSettings, with_access_of
 from adapter.headend.transport import HttpReply, RequestTarget, Transport
 from adapter.subscriptions.reconcile import Held, SubscriptionCall
 from adapter.wire.codec import Codec
@@ -39,6 +40,11 @@ class SubscriptionClient:
         self._nonce = nonce
         self._context = tls_context(settings.tls) if settings.tls is not None else None
 
+    def use(self, settings: HeadEndSettings, context: ssl.SSLContext | None) -> None:
+        """As that of the client of commands."""
+        self._settings = with_access_of(self._settings, settings)
+        self._context = context
+
     async def ask(self, call: SubscriptionCall) -> tuple[Held, ...]:
         """Raises NotSent, Refused or OutcomeUnknown; nothing else."""
         timeouts = self._settings.timeouts
@@ -66,9 +72,10 @@ class SubscriptionClient:
             settings,
             settings.timeouts,
             fresh=True,
+            context=self._context,
         )
         reply = HttpReply()
-        transport = Transport(settings, context=self._context)
+        transport = Transport(settings)
         try:
             deadline = asyncio.get_running_loop().time() + settings.timeouts.total_s
             await transport.post(target, body, deadline=deadline, reply=reply)

@@ -85,8 +85,10 @@ class RequestTarget:
         timeouts: Timeouts,
         *,
         fresh: bool,
+        context: ssl.SSLContext | None = None,
     ) -> "RequestTarget":
-        """Within a running event loop. Raises NotSent for what cannot be sent."""
+        """Within a running event loop. Only connections that were opened with this `context` are
+        used. Raises NotSent for what cannot be sent."""
         tls = settings.tls
         try:
             request = aiohttp.ClientRequest(
@@ -94,6 +96,7 @@ class RequestTarget:
                 URL(url),
                 headers=headers,
                 server_hostname=None if tls is None else tls.server_name,
+                ssl=True if context is None else context,
             )
             head = _head(request, fresh=fresh)
         except ValueError as error:
@@ -142,16 +145,14 @@ class Transport:
     like any other.
     """
 
-    def __init__(self, settings: HeadEndSettings, *, context: ssl.SSLContext | None) -> None:
+    def __init__(self, settings: HeadEndSettings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         # Head ends are often addressed by number: `unsafe` lets such hosts have cookies at all.
         self._cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        limit, trust = settings.limits.concurrency, context if context is not None else True
-        self._pooled = aiohttp.TCPConnector(
-            ssl=trust, limit=limit, keepalive_timeout=settings.keep_alive_s
-        )
-        self._single = aiohttp.TCPConnector(ssl=trust, limit=limit, force_close=True)
+        limit = settings.limits.concurrency
+        self._pooled = aiohttp.TCPConnector(limit=limit, keepalive_timeout=settings.keep_alive_s)
+        self._single = aiohttp.TCPConnector(limit=limit, force_close=True)
         self._known = KnownReplies()
         self._patience = _Patience(self._loop)
 

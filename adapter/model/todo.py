@@ -27,6 +27,8 @@ class TodoSubject(StrEnum):
     SILENCE = "silence"
     KEY_FILE = "key_file"
     """The file of API keys as it is now cannot be used."""
+    SETTINGS = "settings"
+    """What a reload has found cannot be taken."""
     SWITCH_HOLD = "switch_hold"
     """No switch order leaves; the clock is one of the reasons."""
     LIMIT = "limit"

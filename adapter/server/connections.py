@@ -187,6 +187,8 @@ class Places:
 
     limits: ConnectionLimits
     counts: Counter[str]
+    leaving: bool = False
+    """Whether each answer says that its connection ends with it."""
     taken: set[ConnectionSlot] = field(default_factory=set)
     by_address: Counter[str] = field(default_factory=Counter)
 
@@ -244,7 +246,7 @@ class Places:
 class Connection(web.RequestHandler):
     """One connection's HTTP, with its place. Bytes that are not HTTP are counted, not traced."""
 
-    __slots__ = ("_place", "_places", "_silent")
+    __slots__ = ("_left", "_place", "_places", "_silent")
 
     def __init__(self, server: web.Server, place: ConnectionSlot, places: Places) -> None:
         super().__init__(
@@ -259,6 +261,7 @@ class Connection(web.RequestHandler):
         self._place = place
         self._places = places
         self._silent: asyncio.TimerHandle | None = None
+        self._left: asyncio.Future[None] | None = None
         place.protocol = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -276,6 +279,8 @@ class Connection(web.RequestHandler):
         self._places.leave(self._place)
         if self._silent is not None:
             self._silent.cancel()
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
         super().connection_lost(exc)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -286,8 +291,21 @@ class Connection(web.RequestHandler):
         """See `work` of its place."""
         self._place.work(yes, self._loop.time())
 
+    @property
+    def leaving(self) -> bool:
+        """See its places."""
+        return self._places.leaving
+
     async def leave(self, longest_s: float) -> None:
-        """The web server has all of its own end together."""
+        """Take no further request. One that has begun comes whole, and has its answer: the web
+        server, told to close, would drop what of a body is still to come."""
+        if self._request_count == 0 or (self._waiter is not None and not self._waiter.done()):
+            self.force_close()
+        self._left = self._loop.create_future()
+        if self.transport is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(longest_s):
+                    await self._left
 
     def stranger(self) -> None:
         """See `stranger` of its place."""
@@ -308,6 +326,8 @@ class Connection(web.RequestHandler):
         if not request.content.is_eof():
             with suppress(TimeoutError, OSError, web.RequestPayloadError, HttpProcessingError):
                 await asyncio.wait_for(_drop_the_rest(request), self._places.limits.linger_s)
+        if self.leaving:
+            self.close()
         return sent
 
     def handle_error(
@@ -348,6 +368,11 @@ async def _drop_the_rest(request: web.BaseRequest) -> None:
         await asyncio.sleep(_REST_S)
 
 
+def is_leaving(request: web.BaseRequest) -> bool:
+    """Whether its connection is to end with the answer."""
+    return isinstance(request.protocol, Connection) and request.protocol.leaving
+
+
 def mark_busy(request: web.BaseRequest, yes: bool) -> None:
     """A request is under way, or has its answer."""
     if isinstance(request.protocol, Connection):
@@ -379,13 +404,16 @@ async def _occupied(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _unnamed(request: web.Request, response: web.StreamResponse) -> None:
     """Versions of what runs here are nobody's business."""
     response.headers["Server"] = SERVER
+    if is_leaving(request):
+        response.headers["Connection"] = "close"
+        response.force_close()
 
 
 def with_routes(app: web.Application, limits: ConnectionLimits) -> web.BaseRunner:
     """Has the application answer, by its routes and middlewares."""
     app.middlewares.insert(0, _occupied)
     app.on_response_prepare.append(_unnamed)
-    return web.AppRunner(app, handler_cancellation=False, shutdown_timeout=limits.drain_s)
+    return web.AppRunner(app, handler_cancellation=False, shutdown_timeout=_cut_off_s(limits))
 
 
 def without_routes(
@@ -401,10 +429,17 @@ def without_routes(
             response = await answer(request)
         finally:
             connection.busy(False)
+        if connection.leaving:
+            response.force_close()
         response.headers["Server"] = SERVER
         return response
 
-    return web.ServerRunner(web.Server(occupied), shutdown_timeout=limits.drain_s)
+    return web.ServerRunner(web.Server(occupied), shutdown_timeout=_cut_off_s(limits))
+
+
+def _cut_off_s(limits: ConnectionLimits) -> float:
+    """The web server waits so long before it cancels what has not ended, and as long after it."""
+    return limits.drain_s / 2
 
 
 MakeProtocol = Callable[[web.Server, ConnectionSlot, Places], asyncio.BaseProtocol]
@@ -453,6 +488,15 @@ class Door:
         self._listen(listening)
         return url_of(listening, tls=self._context is not None)
 
+    def use(self, context: ssl.SSLContext) -> None:
+        """Show new connections another certificate; those that are open go on as they are."""
+        self._context = context
+
+    def leave(self) -> None:
+        """Take requests as before, and end each connection with its next answer: who balances
+        loads has them elsewhere when the door closes."""
+        self._places.leaving = True
+
     async def close(self) -> None:
         """Accept nothing more, let requests under way end, close the rest."""
         if self._pausing is not None:
@@ -460,10 +504,10 @@ class Door:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-        others = [place.protocol for place in self._places.taken if place.protocol is not None]
-        await asyncio.gather(
-            self._runner.cleanup(), *(each.leave(self._limits.drain_s) for each in others)
-        )
+        self.leave()
+        theirs = [place.protocol for place in self._places.taken if place.protocol is not None]
+        await asyncio.gather(*(each.leave(self._limits.drain_s) for each in theirs))
+        await self._runner.cleanup()
         tasks = [place.task for place in self._places.taken if place.task is not None]
         for task in tasks:
             task.cancel()

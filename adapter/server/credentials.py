@@ -27,6 +27,10 @@ class BasicUsers:
     """All names and passwords that are live now; every one of them is compared, whatever comes."""
 
     def __init__(self, users: Sequence[BasicUser]) -> None:
+        self.use(users)
+
+    def use(self, users: Sequence[BasicUser]) -> None:
+        """Put these in force in place of those before."""
         self._digests = [_digest(f"{item.user}:{item.password}".encode()) for item in users]
 
     def know(self, header: str | None) -> bool:

@@ -7,6 +7,8 @@ from email.utils import formatdate
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from adapter.server.connections import is_leaving
+
 
 class ReadyResponse(web.StreamResponse):
     """A 200 whose bytes are made before, but for the Date, which is made once a second.
@@ -24,7 +26,8 @@ class ReadyResponse(web.StreamResponse):
     @staticmethod
     def fits(request: web.BaseRequest) -> bool:
         """Whether the caller speaks HTTP/1.1 and its connection stays open."""
-        return request.version == HttpVersion11 and request.keep_alive
+        stays = request.version == HttpVersion11 and request.keep_alive
+        return stays and not is_leaving(request)
 
     @property
     def keep_alive(self) -> bool:

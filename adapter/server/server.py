@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections import Counter
 from types import TracebackType
@@ -57,6 +58,16 @@ class Server(ABC):
         self._door = door
         log.info(self.started, extra={"url": self.url, "event_loop": event_loop.name()})
         return self.url
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Show new connections another certificate."""
+        if self._door is not None:
+            self._door.use(context)
+
+    def leave(self) -> None:
+        """The process is about to stop: answer as before, end each connection with its answer."""
+        if self._door is not None:
+            self._door.leave()
 
     async def stop(self) -> None:
         """Take nothing more, answer what is under way, close."""

@@ -189,7 +189,7 @@ class WholeConnection(asyncio.Protocol):
     def _take(self, data: bytes, *, again: bool = False) -> None:
         """`again`: some of it was taken before."""
         self._under_way = data
-        if self._answering.begin(data, self):
+        if not self._places.leaving and self._answering.begin(data, self):
             self._place.work(True, self._loop.time())
         elif not again and self._answering.awaits(data):
             self._place.work(True, self._loop.time())

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,6 @@ from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.feed.ports import Receiver
 from adapter.engine.gateway import Gateway
 from adapter.engine.orders.ports import OrderRules, Requester
-from adapter.engine.readings.error_records import ErrorRecords
 from adapter.engine.tracing import trace_with
 from adapter.errors import ContractError, SettingsError, StoreFailed
 from adapter.fieldwork.crew import Crew
@@ -40,9 +39,10 @@ from adapter.service.assembly import Core, OrderParts, connect
 from adapter.service.callback_keys import callback_keys
 from adapter.service.certificates import certificate_ends
 from adapter.service.checks import catalog_of, check_files
+from adapter.service.live_settings import LiveSettings, ReadSettings
 from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
-from adapter.service.settings import EventSettings, Settings, TracingSettings
+from adapter.service.settings import EventSettings, LoadedSettings, Settings, TracingSettings
 from adapter.service.upkeep import witness_policy
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.api.head_end import HeadEndFacts
@@ -71,6 +71,7 @@ class App:
     listener: Listener
     rest: Rest
     keys: WatchedKeys
+    live: LiveSettings
 
     @property
     def gateway(self) -> Gateway:
@@ -79,12 +80,17 @@ class App:
 
 @asynccontextmanager
 async def build(
-    settings: Settings, *, sinks: Sequence[Sink] = (), orders: OrderParts | None = None
+    settings: Settings,
+    *,
+    sinks: Sequence[Sink] = (),
+    orders: OrderParts | None = None,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[App]:
     """The service by its settings: opened, recovered, listening; closed on the way out.
 
     `orders` are a site's own parts; rules, field work and where replies go come from the settings
-    where they are None.
+    where they are None. `read` reads the settings anew at a reload; without it only the files of
+    TLS are read again.
 
     Raises SettingsError, also for a WSDL that lacks what a command needs, StoreFailed.
     """
@@ -99,7 +105,7 @@ async def build(
         await store.open()
         stack.push_async_callback(store.close)
         yield await stack.enter_async_context(
-            over(store, settings, codec=codec, clock=clock, sinks=sinks, orders=orders)
+            over(store, settings, codec=codec, clock=clock, sinks=sinks, orders=orders, read=read)
         )
 
 
@@ -132,6 +138,7 @@ async def over(
     clock: Clock,
     sinks: Sequence[Sink] = (),
     orders: OrderParts | None = None,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[App]:
     """The service over an open store of one's own. Raises SettingsError, StoreFailed."""
     given = orders or OrderParts()
@@ -170,7 +177,7 @@ async def over(
                 requester=given.requester or _requester(settings, clock, stack),
             ),
         )
-        yield await stack.enter_async_context(running(core, settings, listening, clock))
+        yield await stack.enter_async_context(running(core, settings, listening, clock, read))
 
 
 def _receivers(settings: EventSettings, clock: Clock) -> list[Receiver]:
@@ -207,7 +214,11 @@ def _head_end(settings: Settings) -> HeadEndSettings:
 
 @asynccontextmanager
 async def running(
-    core: Core, settings: Settings, listening: socket.socket, clock: Clock
+    core: Core,
+    settings: Settings,
+    listening: socket.socket,
+    clock: Clock,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[App]:
     """Start client, gateway, listener and REST in the order in which they need each other."""
     sys.setswitchinterval(_SWITCH_S)
@@ -224,11 +235,23 @@ async def running(
     rest.api.head_end = _facts(settings, core)
     keys = WatchedKeys(settings.api, rest.api.keys, clock, core.store)
     rest.api.key_file = keys
+    loaded = LoadedSettings(settings=settings, origin={}) if read is None else read()
+    live = LiveSettings(
+        replace(loaded, settings=settings),
+        read or (lambda: loaded),
+        core=core,
+        listener=listener,
+        rest=rest,
+        keys=keys,
+        store=core.store,
+        clock=clock,
+    )
+    rest.api.live = live
     core.gateway.loops.runner.add("keys", keys.once)
-    core.gateway.upkeep.doubts.append(keys.doubt)
+    core.gateway.upkeep.doubts += [keys.doubt, live.doubt]
     if rest.api.issuer is not None:
         core.gateway.upkeep.doubts.append(rest.api.issuer.doubt)
-    core.gateway.upkeep.todo.sources.append(keys.todo)
+    core.gateway.upkeep.todo.sources += [keys.todo, live.todo]
     rest.metrics = Metrics(
         gateway=core.gateway,
         store=core.store,
@@ -253,7 +276,7 @@ async def running(
         stack.push_async_callback(listener.stop)
         await rest.start()
         stack.push_async_callback(_stop_both, listener, rest)
-        yield App(core=core, listener=listener, rest=rest, keys=keys)
+        yield App(core=core, listener=listener, rest=rest, keys=keys, live=live)
 
 
 def _facts(settings: Settings, core: Core) -> HeadEndFacts:
@@ -309,14 +332,30 @@ def command_settings(settings: Settings) -> CommandSettings:
     )
 
 
-async def serve(settings: Settings, *, sinks: Sequence[Sink] = ()) -> None:
+async def serve(
+    settings: Settings, *, sinks: Sequence[Sink] = (), read: ReadSettings | None = None
+) -> None:
     """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
     async with AsyncExitStack() as stack:
         with made_to_stay():
-            app = await stack.enter_async_context(build(settings, sinks=sinks))
-        await until_stopped(app.gateway, app.keys)
-        app.gateway.upkeep.leaving = True
-        await asyncio.sleep(settings.api.leave_s)
+            app = await stack.enter_async_context(build(settings, sinks=sinks, read=read))
+        await until_stopped(app.gateway, app.live)
+        await leave(app, settings.api.leave_s)
+
+
+async def leave(app: App, longest_s: float) -> None:
+    """Serve as before for so long, and say that it ends: at `/readyz`, and on each connection. A
+    second SIGINT or SIGTERM ends it at once."""
+    app.gateway.upkeep.leaving = True
+    app.listener.leave()
+    app.rest.leave()
+    again = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, again.set)
+    log.info("leaving", extra={"seconds": longest_s})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(longest_s):
+            await again.wait()
 
 
 @contextmanager
@@ -332,9 +371,9 @@ def made_to_stay() -> Iterator[None]:
         gc.enable()
 
 
-async def until_stopped(gateway: Gateway, keys: WatchedKeys | None = None) -> None:
+async def until_stopped(gateway: Gateway, live: LiveSettings | None = None) -> None:
     """Return on SIGINT or SIGTERM; raise the error with which the store failed. On SIGHUP the
-    tables are read again, and the API keys."""
+    settings are read again, API keys and tables with them."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -346,12 +385,13 @@ async def until_stopped(gateway: Gateway, keys: WatchedKeys | None = None) -> No
         loop.add_signal_handler(number, stop)
     reloads: set[asyncio.Task[None]] = set()
 
-    def reload() -> None:
-        task = loop.create_task(_reload(gateway.readings.error_records, keys))
+    def reload(live: LiveSettings) -> None:
+        task = loop.create_task(_reload(live))
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    if live is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload, live)
     if gateway.failed is not None:
         gateway.failed.add_done_callback(lambda failed: stop(failed.result()))
     error = await stopping
@@ -359,12 +399,8 @@ async def until_stopped(gateway: Gateway, keys: WatchedKeys | None = None) -> No
         raise error
 
 
-async def _reload(records: ErrorRecords, keys: WatchedKeys | None) -> None:
+async def _reload(live: LiveSettings) -> None:
     try:
-        if keys is not None:
-            await keys.reload(by="SIGHUP")
-        await records.reload(by="SIGHUP")
-    except SettingsError as error:
-        log.error("tables_refused", extra={"reason": str(error)})
+        await live.reload(by="SIGHUP")
     except StoreFailed as error:
-        log.error("tables_not_noted", extra={"reason": str(error)})
+        log.error("reload_not_noted", extra={"reason": str(error)})

@@ -93,6 +93,10 @@ class Core:
     client: HeadEndClient
     gateway: Gateway
     taking: PayloadServices
+    identity: CallbackIdentity
+    subscribing: SubscriptionClient
+    receivers: Sequence[Receiver] = ()
+    requester: Requester | None = None
     field_work: FieldWorkLink | None = None
 
 
@@ -162,6 +166,7 @@ def connect(
     client = HeadEndClient(
         head_end, ContractWire(codec, zone=zone), observe=observed, clock=clock.now
     )
+    subscribing = SubscriptionClient(head_end, codec, limits=client.limits, clock=clock.now)
     payloads = taking(store, clock, intake or IntakeSettings(), zone=zone)
     gateway = assemble(
         store=store,
@@ -174,7 +179,7 @@ def connect(
         sinks=sinks,
         messages=messages,
         durations=durations,
-        subscribing=SubscriptionClient(head_end, codec, limits=client.limits, clock=clock.now),
+        subscribing=subscribing,
         subscriptions=None if subscriptions is None else upkeep(subscriptions, identity.public_url),
         longest_catch_up=longest_catch_up,
         retention=retention,
@@ -194,6 +199,10 @@ def connect(
         client=client,
         gateway=gateway,
         taking=payloads,
+        identity=identity,
+        subscribing=subscribing,
+        receivers=receivers,
+        requester=None if orders is None else orders.requester,
         field_work=None if orders is None else orders.field_work,
     )
 

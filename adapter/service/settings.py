@@ -420,12 +420,14 @@ _RESERVED: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}CRASH_AT"})
 class LoadedSettings:
     """The settings and, by name, where each that was given came from ("file" or a variable).
 
-    `warnings` are of files of secrets that everybody on the machine may read.
+    `warnings` are of files of secrets that everybody on the machine may read. `file` is None where
+    there is no settings file.
     """
 
     settings: Settings
     origin: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    file: Path | None = None
 
     def log_warnings(self) -> None:
         for warning in self.warnings:
@@ -469,6 +471,7 @@ def load_with_origin(
         settings=settings,
         origin=MappingProxyType(sources.origin),
         warnings=tuple(sources.warnings),
+        file=path,
     )
 
 

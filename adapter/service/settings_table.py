@@ -227,22 +227,46 @@ class SettingShown:
     origin: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingValue:
+    """What a setting holds. `value` may be a secret, `text` is what may be shown of it."""
+
+    leaf: Leaf
+    value: object
+    origin: str
+
+    @property
+    def shown_name(self) -> str:
+        return f"{self.leaf.name}_file" if self.leaf.secret else self.leaf.name
+
+    @property
+    def text(self) -> str:
+        return "***" if self.leaf.secret and self.value else text_of(self.value)
+
+
 def shown(loaded: LoadedSettings, *, everything: bool = True) -> tuple[SettingShown, ...]:
     """Every setting with its value, secrets masked; or only those that were given."""
-    found = tuple(
-        SettingShown(
-            name=f"{leaf.name}_file" if leaf.secret else leaf.name,
-            value=_shown(leaf, _value(loaded.settings, leaf)),
-            origin=loaded.origin.get(leaf.name, "default"),
+    return tuple(
+        SettingShown(name=each.shown_name, value=each.text, origin=each.origin)
+        for each in values(loaded).values()
+        if everything or each.origin != "default"
+    )
+
+
+def values(loaded: LoadedSettings) -> Mapping[str, SettingValue]:
+    """All of them by name; not those of sections, and of rows of keyed sections, that do not
+    exist."""
+    found = {
+        leaf.name: SettingValue(
+            leaf=leaf, value=value, origin=loaded.origin.get(leaf.name, "default")
         )
         for leaf in leaves(Settings)
-        if not _absent(loaded, leaf)
-    )
-    found += tuple(_listed_shown(loaded))
-    return tuple(each for each in found if everything or each.origin != "default")
+        if (value := _value(loaded.settings, leaf)) is not MISSING
+    }
+    return found | {each.leaf.name: each for each in _of_tables(loaded)}
 
 
-def _listed_shown(loaded: LoadedSettings) -> Iterator[SettingShown]:
+def _of_tables(loaded: LoadedSettings) -> Iterator[SettingValue]:
     """Those of tables of which there may be any number: by their number in the file."""
     given = loaded.settings
     tables: tuple[tuple[str, tuple[object, ...]], ...] = (
@@ -256,20 +280,9 @@ def _listed_shown(loaded: LoadedSettings) -> Iterator[SettingShown]:
         for number, receiver in enumerate(several, start=1):
             for leaf in leaves(type(receiver), f"{at}.{number}"):
                 value = getattr(receiver, leaf.name.rpartition(".")[2])
-                yield SettingShown(
-                    name=f"{leaf.name}_file" if leaf.secret else leaf.name,
-                    value=_shown(leaf, value),
-                    origin="default" if value == leaf.default else "file",
+                yield SettingValue(
+                    leaf=leaf, value=value, origin="default" if value == leaf.default else "file"
                 )
-
-
-def _shown(leaf: Leaf, value: object) -> str:
-    return "***" if leaf.secret and value else text_of(value)
-
-
-def _absent(loaded: LoadedSettings, leaf: Leaf) -> bool:
-    """Settings of sections, and of rows of keyed sections, that do not exist."""
-    return _value(loaded.settings, leaf) is MISSING
 
 
 def _value(settings: Settings, leaf: Leaf) -> object:

@@ -1,6 +1,7 @@
 """Posts events to one receiver: CloudEvents, signed as Standard Webhooks has it."""
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from aiohttp.abc import AbstractResolver
 from adapter.engine.commands.ports import Clock
 from adapter.engine.feed.deliveries import read_event
 from adapter.engine.feed.ports import PostResult
+from adapter.model.secret import Secret
 from adapter.webhooks.envelope import SOURCE, envelope
 from adapter.webhooks.guard import PublicResolver, check_public
 from adapter.webhooks.settings import CallbackReceiverSettings, ReceiverSettings
@@ -47,6 +49,10 @@ class WebhookReceiver:
         self._resolver = resolver
         self._guarded = isinstance(settings, CallbackReceiverSettings) and not settings.private
         self._session: aiohttp.ClientSession | None = None
+
+    def use(self, keys: Sequence[Secret]) -> None:
+        """Sign with these from the next post on. Raises SettingsError for keys that are none."""
+        self._keys = keys_of(keys)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -184,9 +184,11 @@ BESIDE: dict[str, set[str]] = {
     "web": set(),
     "web/api": {"bulk", "call", "callback_checks", "completeness", "event_types", "examples",
         "head_end", "incoming", "keys", "openapi", "parameters", "problems", "quarantine",
-        "reference", "rest", "routes", "schemas", "switch_safety", "todo", "visits", "words"},
+        "reference", "rest", "routes", "schemas", "settings", "switch_safety", "todo", "visits",
+        "words"},
     "cli": {"city_day", "client", "config", "doctor", "documents", "intake", "numbers", "output",
-        "quarantine", "replay", "run", "session", "support", "tables", "times", "wire", "words"},
+        "quarantine", "replay", "run", "session", "store", "support", "tables", "times", "wire",
+        "words"},
 }
 # fmt: on
 """The files of a folder that is ordered by subject which belong to no subject, or to all."""

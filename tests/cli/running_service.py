@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from adapter.cli import run
 from adapter.model.values import replace
 from adapter.registry.files import as_json_values
 from adapter.service.app import build
-from adapter.service.settings import load
+from adapter.service.settings import load, load_with_origin
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
@@ -64,10 +65,11 @@ def serving(
         async with Simulator(config) as simulator:
             devices = folder / "devices.json"
             devices.write_text(json.dumps(as_json_values(registry_of(simulator.world.population))))
-            settings = _settings_file(
+            path = _settings_file(
                 folder, simulator.url, more=more, keys=keys, store=store, api=api, listener=listener
             )
-            async with build(load(settings, {})) as app:
+            read = partial(load_with_origin, path, {}, skipped=frozenset({"api.keys"}))
+            async with build(load(path, {}), read=read) as app:
                 if head_end is not None:
                     simulator.subscribe(f"{app.listener.url}/openway/data")
                 started.append(

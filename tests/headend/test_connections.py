@@ -194,7 +194,7 @@ async def test_a_request_whose_deadline_has_passed_does_not_leave_over_an_idle_c
         site = settings(server.url)
         headers = request_headers(site, "urn:ping")
         target = RequestTarget.of(server.url, headers, site, site.timeouts, fresh=False)
-        transport, now = Transport(site, context=None), asyncio.get_running_loop().time()
+        transport, now = Transport(site), asyncio.get_running_loop().time()
         await transport.post(target, b"<order/>", deadline=now + 10.0, reply=HttpReply())
         late = HttpReply()
         with pytest.raises(NotConnected, match="deadline"):

@@ -66,7 +66,7 @@ async def told_of(odd: Sequence[bytes], before: int) -> tuple[object, ...]:
 
     async with Server(script) as server:
         site = settings(server.url, timeouts=HASTY, max_reply_bytes=2_000)
-        transport = Transport(site, context=None)
+        transport = Transport(site)
         target = RequestTarget.of(
             server.url, request_headers(site, "urn:ping"), site, HASTY, fresh=False
         )
@@ -97,7 +97,7 @@ async def test_a_known_reply_is_read_without_its_parser_and_keeps_its_connection
 
     async with Server(script) as server:
         site = settings(server.url)
-        transport = Transport(site, context=None)
+        transport = Transport(site)
         target = RequestTarget.of(
             server.url, request_headers(site, "urn:ping"), site, site.timeouts, fresh=False
         )
@@ -127,7 +127,7 @@ async def test_what_comes_behind_a_known_reply_is_no_answer_to_the_next_request(
 
     async with Server(script) as server:
         site = settings(server.url)
-        transport = Transport(site, context=None)
+        transport = Transport(site)
         target = RequestTarget.of(
             server.url, request_headers(site, "urn:ping"), site, site.timeouts, fresh=False
         )

@@ -28,7 +28,7 @@ from adapter.engine.upkeep.signals import SIGNALS, Signal
 from adapter.model.ids import DeviceId, ServicePointId
 from adapter.orders.order import OrderKind
 from adapter.service.app import App, build
-from adapter.service.settings import load
+from adapter.service.settings import load, load_with_origin
 from adapter.simulator.faults import Effect, Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import device_id, registry_of
@@ -109,7 +109,9 @@ class Site:
 
     @asynccontextmanager
     async def running(self, *sinks: Sink) -> AsyncIterator[None]:
-        async with build(load(self.settings_file(), {}), sinks=sinks) as self.app:
+        path = self.settings_file()
+        read = partial(load_with_origin, path, {}, skipped=frozenset({"api.keys"}))
+        async with build(load(path, {}), sinks=sinks, read=read) as self.app:
             await self.app.gateway.registry.import_devices(
                 registry_of(self.simulator.world.population), by="test"
             )
@@ -254,6 +256,15 @@ async def people_and_strangers(made: Site) -> None:
         await made.says(S.KEY_REFUSED, S.QUARANTINED)
 
 
+async def settings_read_again(made: Site) -> None:
+    async with made.running():
+        await made.app.live.reload(by="test")
+        await made.says(S.SETTINGS_RELOADED)
+        (made.folder / "events-keys").write_text("no key\n", encoding="utf-8")
+        await made.app.live.reload(by="test")
+        await made.says(S.SETTINGS_REFUSED)
+
+
 async def head_end(made: Site) -> None:
     async with made.running():
         await made.ask(CommandKind.READ_DISCONNECT_STATE, 3)
@@ -308,6 +319,7 @@ CAUSED: Final[Mapping[Callable[[Site], Awaitable[None]], frozenset[Signal]]] = M
                 S.QUARANTINED,
             }
         ),
+        settings_read_again: frozenset({S.SETTINGS_RELOADED, S.SETTINGS_REFUSED}),
         head_end: frozenset(
             {
                 S.PUSHED_BACK,

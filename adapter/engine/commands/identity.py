@@ -7,7 +7,7 @@ communication.
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from adapter.model.ids import CommunicationId
@@ -39,16 +39,16 @@ class _Signer:
         return outer.hexdigest()[:_SECRET_CHARACTERS]
 
 
-@dataclass(frozen=True, slots=True)
 class CallbackIdentity:
     """Makes and checks callback addresses. The first key signs; all of them are accepted."""
 
-    public_url: str
-    keys: tuple[bytes, ...] = field(repr=False)
-    _signers: tuple[_Signer, ...] = field(init=False, repr=False, compare=False)
+    def __init__(self, public_url: str, keys: Sequence[bytes]) -> None:
+        self.public_url = public_url
+        self.use(keys)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_signers", tuple(map(_Signer, self.keys)))
+    def use(self, keys: Sequence[bytes]) -> None:
+        """Put these in force in place of those before."""
+        self._signers = tuple(map(_Signer, keys))
 
     def address(self, communication: CommunicationId) -> str:
         secret = self._signers[0].secret(communication)

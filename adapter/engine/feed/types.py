@@ -14,6 +14,7 @@ _ROWS: Final = (
     ("gateway", "started stopped quarantined undelivered row_set_aside key_refused audit_head"),
     ("gateway.switch_orders_", "held released"),
     ("gateway", "resume_requested limit_reached override_began override_ended"),
+    ("gateway.settings_", "reloaded refused"),
     (
         "head_end",
         "lost back slow quick breaker_opened breaker_closed pushed_back silent silence_over",

@@ -59,6 +59,8 @@ class Signal(StrEnum):
     SWITCH_ORDERS_RELEASED = "switch_orders_released"
     ROW_SET_ASIDE = "row_set_aside"
     KEY_REFUSED = "key_refused"
+    SETTINGS_RELOADED = "settings_reloaded"
+    SETTINGS_REFUSED = "settings_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ SIGNALS: Final[Mapping[Signal, SignalRow]] = MappingProxyType({
     S.SWITCH_ORDERS_RELEASED: R("a reason to hold them has gone", T, "switch_orders_released", "gateway.switch_orders_released", True),
     S.ROW_SET_ASIDE:          R("a row failed for the last time", C, "row_set_aside", "gateway.row_set_aside", False, U.SET_ASIDE, members="detail error kind number row tries"),
     S.KEY_REFUSED:            R("a key was not right, once an hour for each address", T, "key_refused", "gateway.key_refused", members="remote server"),
+    S.SETTINGS_RELOADED:      R("settings were read again, as far as they may change", N, "settings_reloaded", "gateway.settings_reloaded", members="restart taken"),
+    S.SETTINGS_REFUSED:       R("settings were read again, and could not be taken", C, "settings_refused", "gateway.settings_refused", False, U.SETTINGS, members="reason"),
 })
 # fmt: on
 """In the order in which the docs have them; `openway tables signals` prints it."""

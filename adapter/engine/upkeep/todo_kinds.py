@@ -55,6 +55,7 @@ SEE_WAITING: Final = Way("switching waiting", "says what waits for room, and unt
 LET_PASS: Final = Way(
     'switching override LIMIT --for 1h --reason "why"', "lets more pass, for so long"
 )
+RELOAD: Final = Way("reload", "reads the settings again, and the files that they name")
 SEE_KEYS: Final = Way("keys list", "says which are in force, and what is wrong with the file")
 
 OF_HOLD: Final[Mapping[HoldReason, Way]] = {
@@ -294,6 +295,19 @@ def of_key_file(problem: str, since: datetime) -> Todo:
         text=f"the API keys of before are in force: {problem}",
         action="mend the file: it is read again by itself",
         ways=(SEE_KEYS,),
+    )
+
+
+def of_settings(problem: str, since: datetime) -> Todo:
+    """That what the last reload has found could not be taken."""
+    return Todo(
+        subject=TodoSubject.SETTINGS,
+        id="settings",
+        since=since,
+        code="settings_refused",
+        text=f"the settings of before are in force: {problem}",
+        action="mend what it names, then reload",
+        ways=(RELOAD,),
     )
 
 

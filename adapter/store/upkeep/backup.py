@@ -59,9 +59,9 @@ def copy_store(
 @contextmanager
 def _snapshots(store: Path) -> Iterator[tuple[apsw.Connection, apsw.Connection]]:
     """Both files as they were at one moment."""
-    with closing(_reader(store)) as gateway:
+    with closing(reader_beside(store)) as gateway:
         check_version(gateway)
-        with closing(_reader(path_beside(store))) as measured:
+        with closing(reader_beside(path_beside(store))) as measured:
             check_version(measured, SCHEMA_MEASURED, MARK)
             for _ in range(_TRIES):
                 newest = _begin(measured, _NEWEST)
@@ -73,7 +73,7 @@ def _snapshots(store: Path) -> Iterator[tuple[apsw.Connection, apsw.Connection]]
     raise StoreFailed(f"{path_beside(store).name} does not have what {store.name} calls loaded")
 
 
-def _reader(path: Path) -> apsw.Connection:
+def reader_beside(path: Path) -> apsw.Connection:
     """Beside a store that is closed it leaves nothing behind: another user could not open that."""
     closed = not path.with_name(path.name + "-wal").exists()
     connection = connect_reader(path, None)

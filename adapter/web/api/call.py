@@ -44,6 +44,7 @@ from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys, Caller
 from adapter.server.issuer import Issuer
 from adapter.server.settings import RestSettings, Role
+from adapter.settings.changes import RunningSettings
 from adapter.web.api.head_end import HeadEndFacts
 from adapter.web.api.problems import ProblemRaised
 
@@ -156,7 +157,8 @@ class KeyFile(Protocol):
 
 
 class ApiContext:
-    """What the calls work with. `key_file` is None where keys are of no file."""
+    """What the calls work with. `key_file` is None where keys are of no file, `live` where the
+    interface stands without a service."""
 
     def __init__(self, gateway: Gateway, settings: RestSettings, clock: Clock) -> None:
         self.gateway = gateway
@@ -164,6 +166,7 @@ class ApiContext:
         self.keys = ApiKeys(settings.keys)
         self.key_file: KeyFile | None = None
         self.head_end: HeadEndFacts | None = None
+        self.live: RunningSettings | None = None
         self.issuer = (
             None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
         )

@@ -271,6 +271,20 @@ class OverrideEventOut(Struct, kw_only=True):
     ended_by: str
 
 
+class SettingsReloadedEventOut(Struct, kw_only=True):
+    """`restart`: names of settings that have changed and wait for a restart, with commas between
+    them."""
+
+    taken: str
+    restart: str
+
+
+class SettingsRefusedEventOut(Struct, kw_only=True):
+    """Why what was found could not be taken."""
+
+    reason: str
+
+
 class FeedEventType(NamedTuple):
     """`pattern` is what types of the row match."""
 
@@ -304,6 +318,8 @@ EVENT_TYPES: Final = (
     _row("gateway.undelivered", UndeliveredEventOut),
     _row("gateway.row_set_aside", SetAsideEventOut),
     _row("gateway.key_refused", KeyRefusedEventOut),
+    _row("gateway.settings_reloaded", SettingsReloadedEventOut),
+    _row("gateway.settings_refused", SettingsRefusedEventOut),
     _row("command.received", CommandEventOut),
     _row("command.to_do.", CommandEventOut, "state"),
     _row("command.", CommandEventOut, "state"),

@@ -39,6 +39,7 @@ _TAGS: Final[Mapping[str, tuple[str, str]]] = {
     "callback_checks": ("callback-checks", "Whether the public callback address leads here."),
     "keys": ("keys", "Keys of this interface: who has which, and since when."),
     "switch_safety": ("switching", "Stop switching, go on; caps, quotas and overrides."),
+    "settings": ("settings", "Settings in force, and how changed ones are taken."),
     "upkeep": ("upkeep", "Audit, ledger, retention, rows set aside, held switch orders, health."),
 }
 """Of each module with routes: the tag of its operations."""

@@ -266,6 +266,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("OrderShownOut.order", "The order itself."),
     ("orders", "The latest orders there, newest first."),
     ("origin", "Whether the head end told it, or people."),
+    ("SettingOut.origin", "default, file, or the name of a variable.", "file"),
     ("outbound", "Whether it went to the head end; else it came from there.", True),
     ("outcome", "What came of it.", "succeeded"),
     ("overridden", "Fields that were changed all the same, and for what."),
@@ -282,6 +283,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("problem", "What people are needed for; null: nothing.", NULL),
     ("KeyList.problem", "Why what the file has now is not in force, and the keys before it are; "
      "empty: it is.", ""),
+    ("SettingList.problem", "Why what was found could not be taken; empty: it could.", ""),
     ("ScheduleOut.problem", "Why the last window was not asked for; empty: it was.", ""),
     ("progress", "How far a read for many is; null: it is none.", NULL),
     ("publications", "Events of the feed.", 800),
@@ -368,6 +370,11 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("switch_state", "The switch of the meter, as the head end told it; null: it did not.",
      "Disconnected"),
     ("taken", "Whether the receiver took it.", True),
+    ("ReloadedOut.taken", "The settings that were taken, by name.", ["listener.tls.key_file"]),
+    ("SettingsReloadedEventOut.taken", "Names of settings that were taken, with commas between "
+     "them.", "listener.tls.key_file"),
+    ("taken_by", "When a gateway that runs takes a change of it: with a reload, with a restart, or "
+     "the command line alone reads it."),
     ("task", "What the crew or the meter shall do, as the source names it.", "D1-RemoteDisconnect"),
     ("text", "What it is, for people."),
     ("time", "When it was, UTC.", "2026-03-02T06:00:00Z"),
@@ -395,6 +402,7 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("unreadable", "Rows of the page that are damaged.", []),
     ("user_intervention_required", "Arm the switch only; people close it."),
     ("value", "The value, exactly.", "53584.025"),
+    ("SettingOut.value", "As people write it; a secret is a mask.", "8101"),
     ("EnteredIn.value", "The value; in quotes it is read digit by digit as well."),
     ("ReadingIn.value", "The value; in quotes it is read digit by digit as well."),
     ("values", "Its values, oldest first."),

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Final
@@ -30,7 +30,7 @@ from adapter.server.credentials import BasicUsers
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.ready_response import ReadyResponse
 from adapter.server.server import Server
-from adapter.server.settings import ListenerSettings
+from adapter.server.settings import BasicUser, ListenerSettings
 from adapter.server.whole_requests import WholeConnection
 from adapter.web.listener.addresses import OPERATIONS, Address, Addresses
 from adapter.web.listener.checks import (
@@ -99,6 +99,11 @@ class Listener(Server):
         }
 
     # ------------------------------------------------------------ life
+
+    def let_in(self, users: Sequence[BasicUser]) -> None:
+        """Put these names and passwords in force in place of those before. Whether any are asked
+        for at all stays as it was."""
+        self._users.use(users)
 
     def _runner(self) -> web.BaseRunner:
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)

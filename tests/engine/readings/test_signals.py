@@ -13,6 +13,8 @@ from adapter.model.values import replace
 from adapter.server.settings import RestSettings
 from adapter.service.api_keys import WatchedKeys
 from adapter.service.app import until_stopped
+from adapter.service.live_settings import LiveSettings
+from adapter.service.settings import LoadedSettings, Settings
 from tests.engine.commands.quick_site import world
 from tests.engine.readings.store_with_intake import Rig, a_rig
 from tests.wire.payloads import data_arrived, read_data
@@ -38,7 +40,18 @@ async def test_sighup_has_the_tables_read_again(
             watched = WatchedKeys(
                 RestSettings(keys_path=keys), api.keys, SystemClock(), made.app.core.store
             )
-            serving = asyncio.create_task(until_stopped(gateway, watched))
+            loaded = LoadedSettings(settings=Settings(), origin={})
+            live = LiveSettings(
+                loaded,
+                lambda: loaded,
+                core=replace(made.app.core, gateway=gateway),
+                listener=made.app.listener,
+                rest=made.app.rest,
+                keys=watched,
+                store=made.app.core.store,
+                clock=SystemClock(),
+            )
+            serving = asyncio.create_task(until_stopped(gateway, live))
             await asyncio.sleep(0)  # until it waits, and its handlers are there
             rig.tables["quantities"] = {"Gas": {"unit": "m3"}}
             os.kill(os.getpid(), signal.SIGHUP)
