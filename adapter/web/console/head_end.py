@@ -24,7 +24,7 @@ _SOON: Final = timedelta(days=30)
 
 
 @dataclass(slots=True, kw_only=True)
-class OperationPace:
+class HeadEndPace:
     """Of one operation: the last hours, and the same hours a week ago."""
 
     name: str
@@ -123,17 +123,17 @@ async def _hours(view: PageView, measure: Measure, first: datetime) -> _Both:
     return now, await durations.hours(DurationFilter(start=start, end=end, measure=measure))
 
 
-def _paces(now: Sequence[HourOf], week_ago: Sequence[HourOf]) -> list[OperationPace]:
+def _paces(now: Sequence[HourOf], week_ago: Sequence[HourOf]) -> list[HeadEndPace]:
     """The most often called first."""
-    made: dict[str, OperationPace] = {}
+    made: dict[str, HeadEndPace] = {}
     for each in now:
-        made.setdefault(each.name, OperationPace(name=each.name)).now.merge(each.spread)
+        made.setdefault(each.name, HeadEndPace(name=each.name)).now.merge(each.spread)
     for each in week_ago:
-        made.setdefault(each.name, OperationPace(name=each.name)).week_ago.merge(each.spread)
+        made.setdefault(each.name, HeadEndPace(name=each.name)).week_ago.merge(each.spread)
     return sorted(made.values(), key=lambda each: (-each.now.count, each.name))
 
 
-def _with_failures(paces: list[OperationPace], measured: Scrape | None) -> list[OperationPace]:
+def _with_failures(paces: list[HeadEndPace], measured: Scrape | None) -> list[HeadEndPace]:
     """Since the start of the gateway; also of operations of which no call was answered lately."""
     if measured is None:
         return paces
@@ -144,7 +144,7 @@ def _with_failures(paces: list[OperationPace], measured: Scrape | None) -> list[
             for error in (Refused.code, OutcomeUnknown.code, NotSent.code)
         ]
         if any(counts):
-            pace = known.setdefault(operation.value, OperationPace(name=operation.value))
+            pace = known.setdefault(operation.value, HeadEndPace(name=operation.value))
             pace.refused, pace.unclear, pace.not_sent = counts
     return list(known.values())
 
