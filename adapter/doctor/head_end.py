@@ -57,7 +57,7 @@ class NothingMoreToSee(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class PageAnswer:
     """An answer to GET."""
 
     status: int
@@ -89,7 +89,7 @@ def look_at_head_end(
 # ---------------------------------------------------------------- connection and TLS
 
 
-def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
+def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> PageAnswer:
     """What is answered to GET. Credentials are shown only where they are asked for: an account may
     be locked after a few wrong ones. Raises NothingMoreToSee."""
     page = _got(settings, url, within_s, login=False)
@@ -98,7 +98,7 @@ def get_page(settings: HeadEndSettings, url: str, *, within_s: float) -> Page:
     return page
 
 
-def _got(settings: HeadEndSettings, url: str, within_s: float, *, login: bool) -> Page:
+def _got(settings: HeadEndSettings, url: str, within_s: float, *, login: bool) -> PageAnswer:
     parts = urlsplit(url)
     address = _address(parts)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=within_s)
@@ -116,7 +116,7 @@ def _got(settings: HeadEndSettings, url: str, within_s: float, *, login: bool) -
         raise _broken(settings, parts, error, shaken=True) from error
     finally:
         connection.close()
-    return Page(
+    return PageAnswer(
         status=answer.status,
         reason=answer.reason,
         date=answer.getheader("Date") or "",
@@ -247,7 +247,7 @@ def certificate_ends(file: Path, now: datetime, code: str) -> Iterator[DoctorFin
 # ---------------------------------------------------------------- clock and credentials
 
 
-def _clock(page: Page, now: datetime, tolerance_s: float) -> Iterator[DoctorFinding]:
+def _clock(page: PageAnswer, now: datetime, tolerance_s: float) -> Iterator[DoctorFinding]:
     try:
         theirs = parsedate_to_datetime(page.date)
     except (TypeError, ValueError):

@@ -13,7 +13,15 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
-from adapter.commands.activity import Activity, Command, CommandRequest, Communication, Target, Work
+from adapter.commands.activity import (
+    Activity,
+    Command,
+    CommandRequest,
+    Communication,
+    Outcome,
+    Target,
+    Work,
+)
 from adapter.commands.calls import RequestStatus
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.engine.commands.ports import AuditNote, Publication
@@ -231,6 +239,13 @@ def read_command(row: Sequence[Any], communications: tuple[Communication, ...]) 
         communications=communications,
         version=version,
     )
+
+
+def outcome_of(activity: bytes) -> tuple[Outcome | None, str]:
+    """Of a stored activity: what came out, and why."""
+    found = _long(_LONG_ACTIVITY, _unpack(activity))
+    outcome = found.get("outcome")
+    return None if outcome is None else Outcome(outcome), found.get("reason", "")
 
 
 def due_of(communication: Communication) -> datetime | None:

@@ -42,7 +42,8 @@ _PRIORITIES: Final = ", ".join(str(each.rank) for each in Priority)
 # Whoever moves a switch holds a lane of it, and most have two: by the device, and by the endpoint.
 COUNTS: Final = f"""
 SELECT communication.state, count(DISTINCT communication.command) FROM lane
-JOIN communication ON communication.command = lane.command
+JOIN command ON command.number = lane.command
+JOIN communication ON communication.command = command.id
 WHERE lane.name >= 'switch:' AND lane.name < 'switch;'
     AND communication.operation IN ({_OPERATIONS})
 GROUP BY communication.state"""

@@ -30,7 +30,7 @@ from adapter.readings.gaps import Gap
 from adapter.store.database import Database
 from adapter.store.readings import device_days
 from adapter.store.readings.values import missing_blocks
-from adapter.store.rows import as_list, micros, moment
+from adapter.store.rows import as_list, micros, moment, outcome_of
 
 _Names = dict[str, Any]
 _BY_ENDPOINT: Final = frozenset({Gap.FAILED, Gap.BLOCKS})
@@ -122,7 +122,7 @@ ended AS (
     SELECT o.endpoint AS endpoint, CAST(o.body AS TEXT) AS outcome, NULL AS number, r.id AS id
     FROM read r CROSS JOIN outcome o ON o.command = r.id
     UNION ALL
-    SELECT CAST(a.targets AS TEXT) ->> '$[0].endpoint', NULL, r.number, r.id
+    SELECT CAST(a.targets AS TEXT) ->> '$[0][1]', NULL, r.number, r.id
     FROM read r CROSS JOIN asked a ON a.number = r.number
     WHERE r.state IN (SELECT value FROM json_each(:final))
         AND json_array_length(CAST(a.targets AS TEXT)) = 1
@@ -165,14 +165,6 @@ def list_query(gap: Gap, *, group: bool) -> str:
     return f"WITH {_ELSEWHERE} {body}"
 
 
-class _Ended(msgspec.Struct):
-    """Of a stored activity: what came out."""
-
-    outcome: Outcome | None = None
-    reason: str = ""
-
-
-_ended: Final = msgspec.msgpack.Decoder(_Ended).decode
 _READ: Final = frozenset({Outcome.SUCCEEDED, Outcome.SUCCEEDED_INFERRED})
 
 
@@ -338,11 +330,11 @@ class SqliteCompleteness:
                 found[endpoint] = reason or result
                 continue
             try:
-                ended = _ended(activity)
-            except msgspec.DecodeError:
-                ended = _Ended(reason="its command cannot be read")
-            if ended.outcome not in _READ:
-                found[endpoint] = ended.reason or str(ended.outcome or Outcome.UNKNOWN)
+                outcome, reason = outcome_of(activity)
+            except (msgspec.DecodeError, ValueError):
+                outcome, reason = None, "its command cannot be read"
+            if outcome not in _READ:
+                found[endpoint] = reason or str(outcome or Outcome.UNKNOWN)
         return found
 
     async def capable(self, devices: Sequence[DeviceId], kind: CommandKind) -> Sequence[DeviceId]:
