@@ -32,7 +32,7 @@ from adapter.web.console.forms import (
     read_form,
 )
 from adapter.web.console.live import Live, Parts
-from adapter.web.console.pages import NAVIGATION, PAGES, Page
+from adapter.web.console.pages import NAVIGATION, PAGES, PageRow
 from adapter.web.console.rendering import (
     HEADERS,
     ROOT,
@@ -192,7 +192,7 @@ class Console:
 
     # ------------------------------------------------------------ pages
 
-    def _showing(self, page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _showing(self, page: PageRow) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def show(request: web.Request) -> web.StreamResponse:
             session = self._let_in(request)
             require(session.caller, *page.roles)
@@ -203,7 +203,7 @@ class Console:
 
         return show
 
-    def _view_of(self, page: Page, request: web.Request) -> PageView:
+    def _view_of(self, page: PageRow, request: web.Request) -> PageView:
         return self._view(dict(request.match_info), _filters(query_of(page.query, request)))
 
     def _view(
@@ -223,7 +223,7 @@ class Console:
         template: str,
         session: ConsoleSession,
         view: PageView,
-        page: Page | None,
+        page: PageRow | None,
         context: Mapping[str, object],
         *,
         status: int = 200,
@@ -246,7 +246,7 @@ class Console:
             status=status,
         )
 
-    def _streaming(self, page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _streaming(self, page: PageRow) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def stream(request: web.Request) -> web.StreamResponse:
             session = self._let_in(request)
             require(session.caller, *page.roles)

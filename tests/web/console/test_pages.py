@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
 
 from adapter.engine.clock import HandClock
-from adapter.web.console.pages import PAGES, Page
+from adapter.web.console.pages import PAGES, PageRow
 from adapter.webhooks.sender import WebhookReceiver
 from tests.engine.feed.receiving import a_receiver
 from tests.support import every_case
@@ -36,7 +36,7 @@ async def a_hostile_site(by: str = "switcher") -> AsyncIterator[tuple[Rig, Visit
         yield rig, await stack.enter_async_context(a_visitor(rig, by))
 
 
-async def addresses(rig: Rig, page: Page) -> list[str]:
+async def addresses(rig: Rig, page: PageRow) -> list[str]:
     """Of all that the page is of in the store."""
     entries = await rig.gateway.upkeep.todo.list()
     found = {
