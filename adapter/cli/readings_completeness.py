@@ -9,7 +9,6 @@ import click
 from adapter.cli.client import fields
 from adapter.cli.numbers import WholeNumber
 from adapter.cli.output import (
-    Cell,
     as_json,
     columns,
     counted,
@@ -30,26 +29,18 @@ F = TypeVar("F", bound=Callable[..., object])
 _MOST: Final = 10_000
 
 
-def _of(name: str) -> Cell:
-    return lambda row: fields(row["report"])[name] if row["report"] else ""
-
-
-def _count_of(name: str) -> Cell:
-    return lambda row: fields(fields(row["report"])["counts"])[name] if row["report"] else ""
-
-
 DAYS: Final = columns("day", "group day meters reported whole doubtful late")
 METERS: Final = columns("meter", "device endpoint reason last_at last_arrival intervals expected")
 WINDOWS: Final = columns(
     "window",
     "schedule name group",
     ("not asked for", "not_asked"),
-    ("window", _of("number")),
-    ("expected", _of("expected")),
-    ("failed", _count_of("failed")),
-    ("missing", _count_of("missing")),
-    ("waiting", _of("waiting")),
-    ("command", _of("command")),
+    ("window", "report.number"),
+    ("expected", "report.expected"),
+    ("failed", "report.counts.failed"),
+    ("missing", "report.counts.missing"),
+    ("waiting", "report.waiting"),
+    ("command", "report.command"),
     "problem",
 )
 

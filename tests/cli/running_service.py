@@ -30,10 +30,11 @@ _START_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Where the service is, and a file with the devices that the simulator has."""
+    """Where the service is, its settings, and a file with the devices that the simulator has."""
 
     api_url: str
     listener_url: str
+    settings_file: Path
     devices_file: Path
 
 
@@ -74,7 +75,10 @@ def serving(
                     simulator.subscribe(f"{app.listener.url}/openway/data")
                 started.append(
                     Service(
-                        api_url=app.rest.url, listener_url=app.listener.url, devices_file=devices
+                        api_url=app.rest.url,
+                        listener_url=app.listener.url,
+                        settings_file=path,
+                        devices_file=devices,
                     )
                 )
                 ready.set()

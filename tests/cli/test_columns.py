@@ -42,6 +42,9 @@ GIVEN: Final = {
     "orders_output.STEPS": ("/orders/plan", "steps"),
     "orders_visits.SENT_AGAIN": ("/orders/{order}/replies/retry", "items"),
     "quarantine.MESSAGES": ("/inbox", "items"),
+    "readings_completeness.DAYS": ("/completeness/days", "items"),
+    "readings_completeness.METERS": ("/completeness/meters", "items"),
+    "readings_completeness.WINDOWS": ("/completeness/windows", "items"),
     "readings.GROUPS": ("/payloads/statistics", "groups"),
     "readings.PAYLOADS": ("/payloads", "items"),
     "registry.DEVICES": ("/devices", "items"),
@@ -64,7 +67,14 @@ GIVEN: Final = {
 }
 """Path of the route, and the list in its answer."""
 
-OWN: Final = {"intake.LOADED_PAYLOADS", "readings.VALUES", "registry_service_points.SWITCHED"}
+OWN: Final = {
+    "config_running.CHANGES",
+    "intake.LOADED_PAYLOADS",
+    "readings.VALUES",
+    "registry_service_points.SWITCHED",
+    "store.FILES",
+    "upkeep_forecast.SIZES",
+}
 """Rows that the command line makes itself."""
 
 

@@ -122,6 +122,19 @@ def test_what_is_stopped_and_what_waits_for_room_is_settled_as_it_says(openway: 
     until(lambda: not entries(openway, S.LIMIT))
 
 
+def test_settings_that_could_not_be_taken_are_settled_as_it_says(
+    service: Service, openway: Terminal
+) -> None:
+    file = service.settings_file
+    right = file.read_text(encoding="utf-8")
+    file.write_text(right + "\n[stoer]\npath = 1\n", encoding="utf-8")
+    assert openway("reload", "--reason", "a new certificate").code != Exit.OK
+    (refused,) = entries(openway, S.SETTINGS)
+    file.write_text(right, encoding="utf-8")
+    typed(openway, refused, ways.RELOAD)
+    assert entries(openway, S.SETTINGS) == []
+
+
 SOURCES: Final = tuple(
     (Path(__file__).parent / name).read_text(encoding="utf-8")
     for name in ("test_todo.py", "test_todo_alarms.py")

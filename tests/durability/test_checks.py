@@ -161,8 +161,10 @@ def end_an_communication_elsewhere(all_: Ledgers) -> None:
 
 @dataclass(frozen=True)
 class Row:
+    """`wrong` None: what it is depends on whether the meter happens to be on."""
+
     tamper: Callable[[Ledgers], None]
-    wrong: Wrong
+    wrong: Wrong | None
     rule: str
 
     def __str__(self) -> str:
@@ -188,7 +190,7 @@ ROWS: Final = [
     Row(leave_a_callback_unread, L, "conservation"),
     Row(forget_an_effect, L, "effects"),
     Row(repeat_an_effect, D, "effects"),
-    Row(move_a_meter_by_hand, U, "registry"),
+    Row(move_a_meter_by_hand, None, "registry"),
     Row(lose_an_endpoint, U, "outcomes"),
 ]
 
@@ -202,4 +204,6 @@ def test_a_ledger_that_is_tampered_with_is_found_out(row: Row, honest: Ledgers) 
     tampered = copy.deepcopy(honest)
     row.tamper(tampered)
     report = judge(tampered, title=str(row), kills=0)
-    assert (row.wrong, row.rule) in {(each.wrong, each.rule) for each in report.findings}
+    found = [each.wrong for each in report.findings if each.rule == row.rule]
+    assert found
+    assert row.wrong in (None, *found)
