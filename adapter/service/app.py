@@ -283,7 +283,7 @@ def _facts(settings: Settings, core: Core) -> HeadEndFacts:
     folder = settings.contract.wsdl
     return HeadEndFacts(
         name=_name(settings),
-        base_url=_head_end(settings).base_url,
+        base_url="" if settings.head_end is None else settings.head_end.base_url,
         contract="the packaged WSDL" if folder is None else str(folder),
         remarks=core.codec.catalog.remarks,
         certificates=partial(certificate_ends, settings),
