@@ -4,7 +4,8 @@ They show that the checks can fail. None of them exists in the product.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,64 +17,60 @@ from adapter.model.ids import InboxId
 from adapter.model.values import replace
 from adapter.service.app import over
 from adapter.service.settings import Settings
-from adapter.store.commands import writing
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import Codec
 from tests.store.nothing_at_hand import NothingAtHand
 
-LATE_S: Final = 6.0
-"""How much later than promised the first fault writes: wide enough for any kill to fall into."""
 _RACE_S: Final = 0.02
 """How long a save dawdles, so that two replicas meet in it."""
 
 
+def hold_back(store: Path, messages: Iterable[Received]) -> None:
+    """Write down which messages will be answered and not stored, for who is to kill."""
+    with held_back(store).open("a", encoding="utf-8") as file:
+        file.writelines(f"{hashlib.sha256(each.raw).hexdigest()}\n" for each in messages)
+
+
+def held_back(store: Path) -> Path:
+    """SHA-256 of each message that a plant does not store, a line each."""
+    return store.with_suffix(".held")
+
+
 class AnswersBeforeCommit(NothingAtHand):
-    """Says that a message is stored, and stores it a while later. With nothing at hand every
-    callback goes the careful way, through the inbox."""
+    """Says that a message is stored, and never stores it: no kill comes too late. With nothing at
+    hand every callback goes the careful way, through the inbox."""
 
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         super().__init__(path, now=now)
-        self._late: set[asyncio.Task[None]] = set()
+        self._file = path
 
     async def receive(self, batch: Sequence[Received]) -> Sequence[InboxId]:
-        task = asyncio.get_running_loop().create_task(self._write_late(batch))
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        hold_back(self._file, batch)
         return [InboxId(0) for _ in batch]
-
-    async def _write_late(self, batch: Sequence[Received]) -> None:
-        await asyncio.sleep(LATE_S)
-        await super().receive(batch)
 
 
 class AnswersBeforeEffect(SqliteStore):
-    """Says that a callback is stored with its effect, and begins the transaction a while later.
+    """Says that a callback is stored with its effect, and never begins the transaction.
 
-    What is at hand has the effect already, and other saves wait for it: alive, it loses nothing.
+    What is at hand has the effect already, and other saves wait for the kill.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         super().__init__(path, now=now)
-        self._late: asyncio.Task[None] | None = None
+        self._file = path
+        self._held = False
 
     async def save(self, batch: Sequence[Change]) -> Sequence[Saved]:
-        if not any(change.received for change in batch):
-            if self._late is not None:
-                await self._late
+        received = [each.received for change in batch for each in change.received]
+        if not received:
+            if self._held:
+                await asyncio.Event().wait()
             return await super().save(batch)
+        self._held = True
         moved = [change.command for change in batch if change.command is not None]
         self._memory.put(replace(each, version=each.version + 1) for each in moved)
-        late = self._write_late(batch, self._late)
-        self._late = asyncio.get_running_loop().create_task(late)
+        hold_back(self._file, received)
         return [Saved.SAVED for _ in batch]
-
-    async def _write_late(
-        self, batch: Sequence[Change], before: "asyncio.Task[None] | None"
-    ) -> None:
-        await asyncio.sleep(LATE_S)
-        if before is not None:
-            await before
-        await self.database.write(lambda tx: writing.save(tx, batch, self._now()))
 
 
 class ResendsBlindly(SqliteStore):
