@@ -229,7 +229,7 @@ async def read_meters_again(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     if given.dry_run:
         return ApiResponse(body=RereadOut.of(await completeness.reread(read)))
     made = await completeness.read_again(read, by=asked.actor)
-    return ApiResponse(body=RereadOut.of(made), status=200 if made.command is None else 202)
+    return ApiResponse(body=RereadOut.of(made))
 
 
 def wanted_of(api: ApiContext, asked: ApiRequest) -> MeterQuery:

@@ -221,7 +221,7 @@ ROUTES: Final = (
          completeness.WindowBehindList, query=("group",)),
     _post(PREFIX + "/completeness/read-again", completeness.read_meters_again,
           "Read the meters of a list again; with `dry_run` only count them",
-          completeness.ReadAgainIn, completeness.RereadOut, roles=(Role.OPERATE,), status=202,
+          completeness.ReadAgainIn, completeness.RereadOut, roles=(Role.OPERATE,),
           why=(409,)),
     _get(PREFIX + "/inbox", quarantine.list_inbox, "List messages of the head end, newest first",
          quarantine.InboxPage, query=("state", "since", *_PAGED)),
