@@ -22,7 +22,7 @@ KEYS = f"all read,operate,switch,admin {EVERYTHING}\n"
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("--max-time", "12", "--generation-deterministic"), id="short"),
+        pytest.param(("--max-time", "30", "--generation-deterministic"), id="short"),
         pytest.param(("--max-time", "300"), id="long", marks=pytest.mark.soak),
     ],
 )
