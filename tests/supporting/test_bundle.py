@@ -170,6 +170,17 @@ def _documents_of(file: Path) -> int:
     return count
 
 
+def test_a_file_that_is_there_is_kept_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "case.zip"
+    file.write_text("another case")
+    told = Terminal(capsys, monkeypatch, "http://127.0.0.1:9")("support-bundle", str(file))
+    assert told.code == Exit.CONFLICT
+    assert f"{file} is there already" in told.err
+    assert file.read_text() == "another case"
+
+
 def test_the_same_key_gives_the_same_pseudonyms_and_another_key_others(tmp_path: Path) -> None:
     made = key_of(tmp_path / "a")
     assert (made, len(made)) == (key_of(tmp_path / "a"), 64)
