@@ -20,8 +20,10 @@ from adapter.cli.output import (
     show_text,
 )
 from adapter.cli.session import Session, with_session
+from adapter.errors import SettingsError
 
 if TYPE_CHECKING:
+    from adapter.cli.client import Client
     from adapter.service.settings import LoadedSettings
 
 _FILE: Final = click.Path(path_type=Path)
@@ -140,8 +142,10 @@ def _from_the_running(
 @with_session
 def reload(session: Session, reason: str, as_json: bool) -> None:
     """Have the running gateway take changed certificates, keys, passwords and tables, as SIGHUP
-    does. A bad file is named, and all of before stays in force; then it ends with 6."""
-    answer = fields(session.client.post("/settings/reload", {"reason": reason}))
+    does. A bad file is named, and all of before stays in force; then it ends with 6. With a
+    settings file that cannot be read here the gateway is not asked."""
+    client = _client(session, "; it goes on with the settings of before")
+    answer = fields(client.post("/settings/reload", {"reason": reason}))
     taken, restart, problems = (_names(answer[each]) for each in ("taken", "restart", "problems"))
     lines = [f"taken: {', '.join(taken) or 'nothing has changed'}"]
     if restart:
@@ -149,6 +153,14 @@ def reload(session: Session, reason: str, as_json: bool) -> None:
     lines += [f"not taken: {each}" for each in problems]
     show_text(answer, "\n".join(lines), as_json=as_json)
     raise SystemExit(Exit.SETTINGS if problems else Exit.OK)
+
+
+def _client(session: Session, more: str = "") -> "Client":
+    """Raises SettingsError, which says that nobody was asked."""
+    try:
+        return session.client
+    except SettingsError as error:
+        raise SettingsError(f"{error}\nthe gateway was not asked{more}") from error
 
 
 def _names(found: Json) -> Sequence[str]:
@@ -162,7 +174,7 @@ def _names(found: Json) -> Sequence[str]:
 def health(session: Session, ready: bool, as_json: bool) -> None:
     """Ask the running gateway whether it answers; no key is needed. For watchdogs and containers:
     ends with 0 where it does, with 5 where not."""
-    status, text = session.client.beside_the_api("/readyz" if ready else "/healthz")
+    status, text = _client(session).beside_the_api("/readyz" if ready else "/healthz")
     try:
         answer = fields(json.loads(text))
     except ValueError:

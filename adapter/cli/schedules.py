@@ -1,7 +1,7 @@
 """`openway schedule`: reads that recur, by group, and what came of each window."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time
 from typing import Final
 
 import click
@@ -24,7 +24,7 @@ from adapter.cli.output import (
     show_list,
 )
 from adapter.cli.session import Session, with_session
-from adapter.cli.times import MOMENT, SECONDS
+from adapter.cli.times import MOMENT, SECONDS, TIME_OF_DAY
 from adapter.cli.words import Word
 from adapter.engine.schedules.ports import ReadResult
 from adapter.model.values import replace
@@ -62,7 +62,8 @@ def schedule() -> None:
 @click.argument("group")
 @click.argument("data", type=Word(sorted(_KINDS)))
 @click.option("--name", default="", help="What people call it.")
-@click.option("--first", default="00:00", show_default=True, help="First daily time, HH:MM.")
+@click.option("--first", type=TIME_OF_DAY, default="00:00", show_default=True,
+              help="First daily time, HH:MM.")  # fmt: skip
 @click.option(
     "--every", "length_s", type=SECONDS, default=_DAY_S, help="Length of a window, as 12h."
 )
@@ -81,7 +82,7 @@ def add(
     group: str,
     data: str,
     name: str,
-    first: str,
+    first: time,
     length_s: float,
     zone: str,
     buffer_s: float,
@@ -105,7 +106,7 @@ def add(
         body["once"] = {"start": once[0].isoformat(), "end": once[1].isoformat()}
     else:
         body["recurrence"] = {
-            "first": first if first.count(":") == 2 else f"{first}:00",
+            "first": first.isoformat(),
             "length_s": round(length_s),
             "time_zone": zone,
             "buffer_s": round(buffer_s),

@@ -10,6 +10,7 @@ import click
 from adapter.cli.output import as_json, counted, print_json, print_text, say
 from adapter.cli.session import Session, with_session
 from adapter.cli.times import MOMENT
+from adapter.errors import Conflict
 
 if TYPE_CHECKING:
     from adapter.support.bundle import BundleScope
@@ -66,6 +67,8 @@ def support_bundle(
     from adapter.support.pseudonyms import Pseudonyms, key_of
     from adapter.support.redaction import Redaction
 
+    if file.exists():
+        raise Conflict(f"{file} is there already; give the name of a new file")
     now = SystemClock().now()
     scope = _scope(command, order, start, end, now)
     key = key_of(key_file_of(session, key_file))

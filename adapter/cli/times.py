@@ -1,7 +1,8 @@
 """Times on the command line: ISO 8601 with a zone, `now`, or an offset from now as `+2h`, `-1d`."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 import click
@@ -75,5 +76,22 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+class TimeOfDay(click.ParamType[time]):
+    """As 06:00 or 06:00:30, in a zone that is given elsewhere."""
+
+    name = "time of day"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> time:
+        found: time | None = None
+        with suppress(ValueError):
+            found = time.fromisoformat(str(value).strip())
+        if found is None or found.tzinfo is not None:
+            self.fail("needs a time of day as 06:00, from 00:00 to 23:59", param, ctx)
+        return found
+
+
 MOMENT: Final = Moment()
+TIME_OF_DAY: Final = TimeOfDay()
 SECONDS: Final = Seconds()

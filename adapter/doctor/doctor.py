@@ -52,13 +52,15 @@ def examine(
     loaded, bad = load_or_say(file)
     if loaded is None:
         looks = [Look(Area.MACHINE, look_at_versions)]
-        found = [*bad, *look_at_all(looks, within_s=within_s)]
+        skipped = ", ".join(each for each in Area if each not in (Area.SETTINGS, Area.MACHINE))
+        missed = DoctorFinding.of("not_looked_at", areas=f"ports, {skipped}")
+        found = [*bad, missed, *look_at_all(looks, within_s=within_s)]
         return Diagnosis(findings=tuple(found), running=False)
     rest = api(loaded)
     presence = presence_of(rest)
     spare_s = max(within_s - _MARGIN_S, within_s / 2)
     settings, known = loaded.settings, rest if presence.running else None
-    keys_bad = any(each.code == "key_bad" for each in bad)
+    keys_bad = any(each.area is Area.KEYS for each in bad)
     looks = [
         Look(Area.SETTINGS, lambda: look_at_settings(loaded)),
         Look(Area.MACHINE, look_at_versions),

@@ -81,6 +81,10 @@ FINDINGS: Final = MappingProxyType(
             A.SETTINGS, L.FAULT, "{problem}", "a start stops at it",
             f"correct it in the settings file or the environment; {_SHOW}",
         ),
+        "not_looked_at": _row(
+            A.SETTINGS, L.INFO, "not looked at: {areas}, as the settings cannot be read",
+            "more may be wrong there", "correct the settings, then run `openway doctor` again",
+        ),
         "settings_file_bad": _row(
             A.SETTINGS, L.FAULT, "{problem}", "a start stops at a file that cannot be used",
             "put a good file there, or correct the setting; then `openway config check`",
@@ -141,6 +145,12 @@ FINDINGS: Final = MappingProxyType(
             "keys from before",
             "remove the line from the file of api.keys_file; `openway config new-key NAME ROLES "
             "--append` writes a good one",
+        ),
+        "key_file_missing": _row(
+            A.KEYS, L.FAULT, "{problem}", "a start stops at it; a gateway that runs keeps the "
+            "keys from before",
+            "`openway config new-key NAME ROLES --append` makes the file; or correct "
+            "api.keys_file, if it names the wrong one",
         ),
         "keys_none": _row(
             A.KEYS, L.FAULT, "there is no API key and no issuer of tokens",

@@ -3,6 +3,8 @@
 import zoneinfo
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from errno import ENOENT
+from os import strerror
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ SOON: Final = timedelta(days=30)
 """What ends within this time is told."""
 
 _ABOUT_KEYS: Final = "api.keys"
+_KEYS_OF_ENVIRONMENT: Final = "OPENWAY_API_KEYS"
 
 
 def load_or_say(file: Path | None) -> tuple[LoadedSettings | None, list[DoctorFinding]]:
@@ -33,7 +36,9 @@ def load_or_say(file: Path | None) -> tuple[LoadedSettings | None, list[DoctorFi
 
 def _of_problem(line: str) -> DoctorFinding:
     name = line.partition(":")[0]
-    if name.startswith(_ABOUT_KEYS) or line.startswith("api: api key"):
+    if name.startswith((_ABOUT_KEYS, _KEYS_OF_ENVIRONMENT)) or line.startswith("api: api key"):
+        if line.endswith(f": {strerror(ENOENT)}"):
+            return DoctorFinding.of("key_file_missing", problem=line)
         return DoctorFinding.of("key_bad", problem=line)
     if "time_zone" in name or "TIME_ZONE" in name:
         return DoctorFinding.of("zone_unknown", problem=line)

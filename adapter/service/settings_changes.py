@@ -35,6 +35,9 @@ _OF_THE_COMMAND_LINE: Final = re.compile(
 _NUMBERED: Final = re.compile(r"^events\.(webhook|callback)\.")
 """Of which there may be any number; each has its own in its name."""
 
+_NOTHING: Final = (None, (), "")
+"""Values of a setting that is as if it were not given."""
+
 _LONGEST_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -76,7 +79,7 @@ def changes(before: LoadedSettings, after: LoadedSettings) -> list[SettingChange
             continue
         given = one or other
         assert given is not None
-        if one is None and other is not None and other.value in (None, ()):
+        if all(each is None or each.value in _NOTHING for each in (one, other)):
             continue
         found.append(
             SettingChange(

@@ -1,6 +1,7 @@
 """A support bundle: what is known of a command, order or hour, in one archive, with pseudonyms."""
 
 import json
+import platform
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,9 +60,11 @@ class BundleScope:
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """Documents by their names in the archive, before any has a pseudonym. `left_out`: what could
-    not be had, or was too much, and why."""
+    """Documents by their names in the archive, before any has a pseudonym. `versions`: of this
+    program, its packages, Python and the platform; they name nobody, and stay. `left_out`: what
+    could not be had, or was too much, and why."""
 
+    versions: Mapping[str, str] = field(default_factory=dict)
     documents: dict[str, Json] = field(default_factory=dict)
     texts: dict[str, Sequence[str]] = field(default_factory=dict)
     metrics: str = ""
@@ -77,7 +80,8 @@ def gather(
     found.documents["settings"] = [
         {"setting": row.name, "value": row.value, "origin": row.origin} for row in rows
     ]
-    found.documents["versions"] = plain({"openway": __version__, **versions()})
+    machine = f"{platform.system()} {platform.machine()}"
+    found.versions = {"openway": __version__, **versions(), "platform": machine}
     for name, path in _STATES.items():
         _keep(found, api, name, path)
     status, text = api.beside_the_api("/metrics")
@@ -187,7 +191,8 @@ def _within(line: str, scope: BundleScope) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What was written. `names`: what each pseudonym stands for; it stays at home."""
+    """What was written. `documents`: files in the archive, the manifest too. `names`: what each
+    pseudonym stands for; it stays at home."""
 
     file: Path
     documents: int
@@ -202,11 +207,19 @@ def write_bundle(gathered: Gathered, redaction: Redaction, file: Path, *, at: da
     made = {name: redaction.document(each) for name, each in gathered.documents.items()}
     settings = gathered.documents.get("settings")
     made["settings"] = _settings(settings if isinstance(settings, list) else [], redaction)
+    made["versions"] = plain(gathered.versions)
+    texts = {
+        f"{name}.txt": "".join(f"{redaction.line(each)}\n" for each in lines)
+        for name, lines in gathered.texts.items()
+    }
+    if gathered.metrics:
+        texts["metrics.txt"] = redaction.metrics(gathered.metrics)
+    documents = len(made) + len(texts) + 1
     left_out = [redaction.program_text(each) for each in gathered.left_out]
     made["manifest"] = {
         "made_at": at.isoformat(),
         "version": __version__,
-        "documents": len(made),
+        "documents": documents,
         "left_out": list(left_out),
     }
     with (
@@ -216,13 +229,11 @@ def write_bundle(gathered: Gathered, redaction: Redaction, file: Path, *, at: da
         for name, document in made.items():
             text = json.dumps(document, indent=1, ensure_ascii=False)
             archive.writestr(f"{_named(name, redaction)}.json", text)
-        for name, lines in gathered.texts.items():
-            archive.writestr(f"{name}.txt", "".join(f"{redaction.line(x)}\n" for x in lines))
-        if gathered.metrics:
-            archive.writestr("metrics.txt", redaction.metrics(gathered.metrics))
+        for name, text in texts.items():
+            archive.writestr(name, text)
     return Bundle(
         file=file,
-        documents=len(made),
+        documents=documents,
         left_out=tuple(gathered.left_out),
         names=dict(redaction.pseudonyms.known),
     )

@@ -102,6 +102,19 @@ def test_a_reload_that_is_refused_says_so_by_its_exit_code(openway: Terminal, fo
     (folder / "password").write_text(_OLD, encoding="utf-8")
 
 
+def test_with_settings_that_cannot_be_read_here_the_gateway_is_not_asked(
+    openway: Terminal, tmp_path: Path
+) -> None:
+    bad = tmp_path / "openway.toml"
+    bad.write_text("[engine]\nconcurency = 3\n", encoding="utf-8")
+    for asked in ("reload", "health"):
+        done = openway("--config", str(bad), asked)
+        assert done.code == Exit.SETTINGS
+        assert "concurency" in done.err
+        assert "the gateway was not asked" in done.err
+    assert openway("todo", "list", "--json").json["items"] == []
+
+
 def test_who_is_no_administrator_sees_no_settings(openway: Terminal) -> None:
     openway.as_(OPERATOR)
     for asked in (("config", "diff"), ("reload",)):
@@ -146,6 +159,13 @@ def test_two_files_are_compared_without_a_gateway(
         "listener.port": ("8101", "8201", "restart"),
         "head_end.basic.password_file": ("***", "***", "reload"),
     }
+    for folder, more in (("a", ""), ("b", '[[switch.cap]]\nname = "cuts"\nper_hour = 5\n')):
+        file = tmp_path / folder / "openway.toml"
+        file.write_text(file.read_text(encoding="utf-8") + more, encoding="utf-8")
+    for files in ((one, other), (other, one)):
+        found = rows_of(openway("config", "diff", *files, "--json"))
+        assert "switch.cap.1.per_hour" in found
+        assert not [name for name, row in found.items() if row[:2] == ("", "")]
     assert _OLD not in done.out + done.err
     assert _NEW not in done.out + done.err
 

@@ -7,7 +7,7 @@ import pytest
 
 from adapter.cli import openway, run
 from adapter.cli.output import Exit
-from adapter.cli.times import MOMENT, Moment
+from adapter.cli.times import MOMENT, TIME_OF_DAY, Moment
 from tests.support import for_every
 
 EDGES = (
@@ -45,3 +45,15 @@ def test_every_option_that_takes_a_time_refuses_it_by_name(
         told = capsys.readouterr().err
         assert (code, "Traceback" in told) == (Exit.INVALID, False), path
         assert f"{option}': must lie in the years 1900 to 8999" in told, path
+
+
+def test_a_time_of_day_is_refused_by_name_with_an_example(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for text in ("25:00", "06:60", "06:00Z", "noon", ""):
+        code = run(["schedule", "add", "all", "scalar", "--first", text])
+        told = capsys.readouterr().err
+        assert code == Exit.INVALID, text
+        assert "--first': needs a time of day as 06:00" in told, text
+    for text, found in (("06:00", "06:00:00"), ("23:59:30", "23:59:30")):
+        assert TIME_OF_DAY.convert(text, None, None).isoformat() == found

@@ -291,6 +291,16 @@ def hashed_key_malformed(site: PlantedSite) -> None:
     site.keys.append("bob approve sha256:0123 id=0123")
 
 
+@plants("key_file_missing", "openway config new-key NAME ROLES --append` makes the file")
+def file_of_keys_missing(site: PlantedSite) -> None:
+    site.set("api", keys_file="nowhere")
+
+
+@plants("not_looked_at", "openway doctor")
+def settings_that_cannot_be_read(site: PlantedSite) -> None:
+    site.set("engine", concurrency=0)
+
+
 @plants("key_in_clear", "openway config hash-keys")
 def key_in_clear(site: PlantedSite) -> None:
     site.keys.append("bob approve " + "t" * 40)

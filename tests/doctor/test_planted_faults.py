@@ -53,6 +53,17 @@ def test_a_fault_and_a_warning_are_told_apart(tmp_path: Path) -> None:
         assert site.examined().worst is Level.FAULT
 
 
+def test_what_was_not_looked_at_is_named_where_the_settings_cannot_be_read(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        site = healthy(tmp_path, stack)
+        site.set("engine", concurrency=0)
+        found = {each.code: each for each in site.examined().findings}
+    told = found["not_looked_at"].what
+    for area in ("keys", "store", "head end", "callback", "gateway"):
+        assert area in told
+    assert "as the settings cannot be read" in told
+
+
 def test_a_head_end_that_never_answers_does_not_hang_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
         site = healthy(tmp_path, stack)

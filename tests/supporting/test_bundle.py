@@ -2,14 +2,17 @@
 
 import base64
 import json
+import platform
 import uuid
 import zipfile
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from adapter import __version__
 from adapter.cli.output import Exit
 from adapter.model.ids import is_sortable_id
 from adapter.simulator.settings import SimulatorConfig
@@ -112,6 +115,7 @@ def test_nothing_that_was_planted_is_found_in_any_form(
                 "--log", str(site / "log"), "--names", str(site / f"{name}.names"),
             )  # fmt: skip
             assert told.code == Exit.OK, told
+            assert told.out.startswith(f"{file}: {_documents_of(file)} documents")
             files.append(file)
         for file in files:
             assert not found_in(opened(file), PLANTED)
@@ -150,9 +154,31 @@ def _helps(file: Path, names: dict[str, str], done: str) -> None:
     found = {row["setting"]: row["value"] for row in json.loads(members["settings.json"])}
     assert found["engine.concurrency"] == "64"
     assert found["head_end.basic.user"] == names[USER]
-    assert json.loads(members["versions.json"])["python"]
+    versions = json.loads(members["versions.json"])
+    assert versions["openway"] == __version__
+    assert versions["python"] == platform.python_version()
+    assert versions["aiohttp"] == version("aiohttp")
+    assert versions["platform"] == f"{platform.system()} {platform.machine()}"
     assert names[SERIAL] in members["log.txt"]
-    assert "aiohttp" in members["versions.json"]
+
+
+def _documents_of(file: Path) -> int:
+    """As many as the manifest says."""
+    with zipfile.ZipFile(file) as archive:
+        count = len(archive.namelist())
+        assert json.loads(archive.read("manifest.json"))["documents"] == count
+    return count
+
+
+def test_a_file_that_is_there_is_kept_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "case.zip"
+    file.write_text("another case")
+    told = Terminal(capsys, monkeypatch, "http://127.0.0.1:9")("support-bundle", str(file))
+    assert told.code == Exit.CONFLICT
+    assert f"{file} is there already" in told.err
+    assert file.read_text() == "another case"
 
 
 def test_the_same_key_gives_the_same_pseudonyms_and_another_key_others(tmp_path: Path) -> None:

@@ -86,6 +86,17 @@ async def test_who_may_do_what_and_what_is_refused() -> None:
         assert "openway switching resume" in told["detail"]
 
 
+async def test_an_override_of_a_limit_that_is_not_names_those_that_are() -> None:
+    body: dict[str, object] = {"limit": "cutz", "reason": "why", "for_s": 60}
+    with every_case() as case:
+        for commands, said in ((CAPPED, "cutz: is not one of cuts"), (None, "no limit is set")):
+            with case(said):
+                async with a_rig(commands=commands) as rig:
+                    told = await rig.ask("POST", "/switching/overrides", body, by="admin")
+                    assert told.status == 422
+                    assert said in str(told["detail"])
+
+
 async def test_limits_say_what_waits_and_an_override_lets_it_pass() -> None:
     async with a_rig(commands=CAPPED) as rig:
         made = await cut(rig)

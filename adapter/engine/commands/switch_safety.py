@@ -374,7 +374,9 @@ class SwitchSafety:
         _check(why)
         now = self.clock.now()
         if limit and limit not in self.limits.names:
-            raise InvalidRequest("limit", f"is not one of {', '.join(self.limits.names) or 'any'}")
+            known = ", ".join(self.limits.names)
+            rule = f"is not one of {known}" if known else "no limit is set, so none is overridden"
+            raise InvalidRequest("limit", f"{limit[:40]}: {rule}")
         if not now < ends_at <= now + timedelta(seconds=self.policy.longest_override_s):
             most = f"{self.policy.longest_override_s:g}"
             raise InvalidRequest("ends_at", f"within the next {most} s: switch.longest_override_s")
