@@ -229,7 +229,7 @@ _ROWS: Final = (
            does="From now on no connect and no disconnect leaves, whoever asked for it, also after "
                 "a restart. What the head end has already cannot be called back. Two people take "
                 "it back.", back="/switching", fields=(_REASON,)),
-    Button(name="resume-switching", path="/switching/resume", label="Go on switching",
+    Button(name="resume-switching", path="/switching/resume", label="Ask to go on, or confirm it",
            does="The first asks that switching goes on, another person confirms it. A request that "
                 "nobody confirms ends by itself.", serious=True, back="/switching", fields=(
                     _REASON, FormField(name="request", label="Request", kind=FieldKind.GIVEN))),

@@ -281,7 +281,7 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
         form = {"reason": "seen", "request": link}
         assert (await other.send("/do/resume-switching", form)).status == 403
         async with a_visitor(rig, "switcher") as second:
-            assert "Confirm: go on" in (await second.open("")).text
+            assert "Confirm going on" in (await second.open("")).text
             await second.send("/do/resume-switching", form)
         assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
         assert await actors(rig, "ResumeAsked") == ["admin"]
