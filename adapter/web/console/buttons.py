@@ -17,6 +17,8 @@ class FieldKind(StrEnum):
     REASON = "reason"
     """A text that people have to give, where REST would let it be empty."""
     CHOICE = "choice"
+    LIMIT = "limit"
+    """A choice among the caps and quotas that are set, or all of them."""
     YES = "yes"
     """True or false: a box to tick."""
     NUMBER = "number"
@@ -236,7 +238,7 @@ _ROWS: Final = (
     Button(name="override", path="/switching/overrides", label="Let more pass",
            does="Lets more pass than a limit allows, for so long. It ends by itself.", serious=True,
            back="/switching", fields=(
-               FormField(name="limit", label="Limit", hint="Empty: every limit."), _REASON,
+               FormField(name="limit", label="Limit", kind=FieldKind.LIMIT, needed=True), _REASON,
                FormField(name="ends_at", label="Until", kind=FieldKind.TIME, needed=True))),
     Button(name="end-override", path="/switching/overrides/{override}/end", label="End it now",
            does="The limit holds again.", back="/switching", fields=(_REASON,)),
@@ -266,6 +268,9 @@ _ROWS: Final = (
 )
 # fmt: on
 BUTTONS: Final[Mapping[str, Button]] = {row.name: row for row in _ROWS}
+
+ALL_LIMITS: Final = "all"
+"""As it is typed; REST calls it an empty name."""
 
 # fmt: off
 _WAYS: Final[Sequence[tuple[str, str, Mapping[str, str]]]] = (
