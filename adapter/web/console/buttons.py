@@ -62,6 +62,8 @@ class Button:
     fixed: Mapping[str, object] = field(default_factory=dict)
     serious: bool = False
     many: bool = False
+    confirms: str = ""
+    """Its label where it confirms what another person asked for."""
 
     @property
     def route(self) -> Route:
@@ -231,7 +233,8 @@ _ROWS: Final = (
            does="From now on no connect and no disconnect leaves, whoever asked for it, also after "
                 "a restart. What the head end has already cannot be called back. Two people take "
                 "it back.", back="/switching", fields=(_REASON,)),
-    Button(name="resume-switching", path="/switching/resume", label="Ask to go on, or confirm it",
+    Button(name="resume-switching", path="/switching/resume", label="Ask to go on",
+           confirms="Confirm going on",
            does="The first asks that switching goes on, another person confirms it. A request that "
                 "nobody confirms ends by itself.", serious=True, back="/switching", fields=(
                     _REASON, FormField(name="request", label="Request", kind=FieldKind.GIVEN))),

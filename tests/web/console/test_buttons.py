@@ -285,6 +285,9 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
         form = {"reason": "seen", "request": link}
         assert (await other.send("/do/resume-switching", form)).status == 403
         async with a_visitor(rig, "switcher") as second:
+            assert "<h1>Ask to go on</h1>" in (await second.open("/do/resume-switching")).text
+            confirm = await second.open(f"/do/resume-switching?request={link}")
+            assert "<h1>Confirm going on</h1>" in confirm.text
             assert "Confirm going on" in (await second.open("")).text
             await second.send("/do/resume-switching", form)
         assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
