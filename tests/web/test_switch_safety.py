@@ -36,7 +36,7 @@ async def test_one_stops_and_two_go_on() -> None:
         assert not rig.head_end.calls
         shown = await rig.ask("GET", "/switching", by="reader")
         assert shown["counts"] == {"queued": 1, "not_due": 0, "sent": 0, "in_doubt": 0}
-        assert shown["text"].startswith("switching is stopped: 1 are held here")
+        assert shown["text"].startswith("switching is stopped. 1 is kept here")
         ready = await rig.ask("GET", "//readyz", by=None)
         assert (ready.status, ready["status"]) == (200, "held")
         assert ready["held"][0]["by"] == "operator"

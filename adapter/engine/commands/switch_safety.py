@@ -67,8 +67,9 @@ class LimitOverride(Struct, frozen=True, kw_only=True, gc=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchCounts:
     """Connects and disconnects that are open. `queued` would leave now but for holds and limits;
-    `not_due` wait for their date, a second person or a step before; `sent` are at the head end, and
-    cannot be called back; of those `in_doubt` nobody knows whether the head end has them."""
+    `not_due` wait for their date, a person or a step before; `sent` have left for the head end or
+    were carried out, and cannot be called back; `in_doubt`: nobody knows whether the head end has
+    them, or whether the switch has moved."""
 
     queued: int = 0
     not_due: int = 0

@@ -7,8 +7,11 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from adapter.commands.activity import CommunicationState
+from adapter.commands.activity import FINAL_COMMUNICATION, Communication, CommunicationState
+from adapter.commands.calls import RemoteResult
+from adapter.commands.failures import failure_row
 from adapter.commands.flows import CLOSING_KINDS, FLOWS, SWITCH_OPERATIONS, Priority
+from adapter.commands.steps import proves_idle
 from adapter.engine.commands.ports import AuditNote
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.engine.commands.switch_safety import (
@@ -26,7 +29,7 @@ from adapter.store.commands import reading, writing
 from adapter.store.commands.holds import DROP
 from adapter.store.database import Database
 from adapter.store.registry.service_points import without_supply
-from adapter.store.rows import encode, micros, moment
+from adapter.store.rows import encode, micros, moment, read_communication
 from adapter.store.transaction import Transaction
 
 _S: Final = CommunicationState
@@ -47,6 +50,16 @@ JOIN communication ON communication.command = command.id
 WHERE lane.name >= 'switch:' AND lane.name < 'switch;'
     AND communication.operation IN ({_OPERATIONS})
 GROUP BY communication.state"""
+# What has left and is over, of commands that are still open: in an error state, say.
+OVER: Final = f"""
+SELECT communication.command, communication.id, communication.operation, communication.work,
+    communication.state, communication.wake, communication.token, communication.body
+FROM lane JOIN command ON command.number = lane.command
+JOIN communication ON communication.command = command.id
+WHERE lane.name >= 'switch:' AND lane.name < 'switch;' AND communication.sent = 1
+    AND communication.operation IN ({_OPERATIONS})
+    AND communication.state IN ({_listed(sorted(FINAL_COMMUNICATION))})
+GROUP BY communication.id"""
 OPEN: Final = """
 SELECT count(DISTINCT command) FROM lane WHERE name >= 'switch:' AND name < 'switch;'"""
 _QUEUED: Final = f"""
@@ -108,6 +121,13 @@ class SqliteSwitchSafety:
             queued = by_state.get(_S.QUEUED, 0)
             sent = by_state.get(_S.AWAITING, 0) + by_state.get(_S.FETCHING, 0)
             in_doubt = by_state.get(_S.SENDING, 0) + by_state.get(_S.UNCLEAR, 0)
+            over = dict[str, bool]()
+            for command, *row in db.execute(OVER):
+                done = _may_have_moved(read_communication(row, None))
+                if done is not None:
+                    over[command] = over.get(command, False) or done
+            sent += sum(not doubt for doubt in over.values())
+            in_doubt += sum(over.values())
             not_due = max(db.execute(OPEN).get - queued - sent - in_doubt, 0)
             return SwitchCounts(queued=queued, not_due=not_due, sent=sent, in_doubt=in_doubt)
 
@@ -264,6 +284,20 @@ class SqliteSwitchSafety:
 
         if await self._store.read(_anything):
             await self._store.write(work)
+
+
+def _may_have_moved(over: Communication) -> bool | None:
+    """Of a move that is over: False where it was carried out, True where nobody knows whether it
+    was, None where it was not, or another has taken its place."""
+    if over.superseded:
+        return None
+    failed = over.endpoint_failure
+    done = over.inferred or over.result is RemoteResult.SUCCESS
+    if over.state is _S.COMPLETED and failed is None and done:
+        return False
+    if failed is not None and failure_row(failed.value).idle:
+        return None
+    return None if proves_idle(over) else True
 
 
 def _anything(db: apsw.Connection) -> bool:

@@ -60,8 +60,9 @@ class ResumeRequestOut(Struct, kw_only=True):
 
 class SwitchCountsOut(Struct, kw_only=True):
     """Connects and disconnects that are open. `queued` would leave now but for holds and limits;
-    `not_due` wait for their date, a second person or a step before. `sent` are at the head end, and
-    cannot be called back. `in_doubt`: nobody knows whether the head end has them."""
+    `not_due` wait for their date, a person or a step before. `sent` have left for the head end or
+    were carried out, and cannot be called back. `in_doubt`: nobody knows whether the head end has
+    them, or whether the switch has moved."""
 
     queued: int
     not_due: int
@@ -77,8 +78,8 @@ class SwitchingStateOut(Struct, kw_only=True):
     """`stopped`: people have stopped switching, and no connect and no disconnect leaves, as long as
     two have not taken it back. `stopped_by` is who has, at `stopped_at`. `resume` is a request that
     it goes on, for another person to confirm. `holds` are all reasons why none leaves. `counts` are
-    connects and disconnects, by where they are. `text` says in a sentence how it stands, and what
-    cannot be called back."""
+    connects and disconnects, by where they are. `text` says how it stands, and, where nothing
+    leaves, what is kept here and what cannot be called back."""
 
     stopped: bool
     stopped_by: str | None
@@ -105,14 +106,23 @@ class SwitchingStateOut(Struct, kw_only=True):
 def _text(found: SwitchingState) -> str:
     counts = found.counts
     held = counts.queued + counts.not_due
-    there = (
-        f"{counts.sent} at the head end cannot be called back, "
-        f"{counts.in_doubt} may be there and cannot either"
-    )
     if not found.holds:
-        return f"switching goes on: {held} wait here; {there}"
+        return "switching goes on"
     who = "stopped" if found.stop is not None else "held"
-    return f"switching is {who}: {held} are held here; {there}"
+    text = f"switching is {who}. {held} {_are(held)} kept here"
+    if counts.sent:
+        text += f". {counts.sent} {_have(counts.sent)} left and cannot be called back"
+    if counts.in_doubt:
+        text += f". Nobody knows whether {counts.in_doubt} more {_have(counts.in_doubt)} acted"
+    return text
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 class OverrideIn(Struct, kw_only=True, forbid_unknown_fields=True):

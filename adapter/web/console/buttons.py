@@ -17,6 +17,8 @@ class FieldKind(StrEnum):
     REASON = "reason"
     """A text that people have to give, where REST would let it be empty."""
     CHOICE = "choice"
+    LIMIT = "limit"
+    """A choice among the caps and quotas that are set, or all of them."""
     YES = "yes"
     """True or false: a box to tick."""
     NUMBER = "number"
@@ -60,6 +62,8 @@ class Button:
     fixed: Mapping[str, object] = field(default_factory=dict)
     serious: bool = False
     many: bool = False
+    confirms: str = ""
+    """Its label where it confirms what another person asked for."""
 
     @property
     def route(self) -> Route:
@@ -229,14 +233,15 @@ _ROWS: Final = (
            does="From now on no connect and no disconnect leaves, whoever asked for it, also after "
                 "a restart. What the head end has already cannot be called back. Two people take "
                 "it back.", back="/switching", fields=(_REASON,)),
-    Button(name="resume-switching", path="/switching/resume", label="Go on switching",
+    Button(name="resume-switching", path="/switching/resume", label="Ask to go on",
+           confirms="Confirm going on",
            does="The first asks that switching goes on, another person confirms it. A request that "
                 "nobody confirms ends by itself.", serious=True, back="/switching", fields=(
                     _REASON, FormField(name="request", label="Request", kind=FieldKind.GIVEN))),
     Button(name="override", path="/switching/overrides", label="Let more pass",
            does="Lets more pass than a limit allows, for so long. It ends by itself.", serious=True,
            back="/switching", fields=(
-               FormField(name="limit", label="Limit", hint="Empty: every limit."), _REASON,
+               FormField(name="limit", label="Limit", kind=FieldKind.LIMIT, needed=True), _REASON,
                FormField(name="ends_at", label="Until", kind=FieldKind.TIME, needed=True))),
     Button(name="end-override", path="/switching/overrides/{override}/end", label="End it now",
            does="The limit holds again.", back="/switching", fields=(_REASON,)),
@@ -266,6 +271,9 @@ _ROWS: Final = (
 )
 # fmt: on
 BUTTONS: Final[Mapping[str, Button]] = {row.name: row for row in _ROWS}
+
+ALL_LIMITS: Final = "all"
+"""As it is typed; REST calls it an empty name."""
 
 # fmt: off
 _WAYS: Final[Sequence[tuple[str, str, Mapping[str, str]]]] = (

@@ -161,12 +161,19 @@ def next_of(command: Command, now: datetime) -> Iterator[NextStep]:
     yield from sorted(steps, key=lambda each: (each.latest, each.at or now))
 
 
+_UNHELD: Final = {
+    State.COMMUNICATION_ERROR: "ends as failed, unless it is tried again or given up before",
+    State.COMPLETION_EVENT_ERROR: "two people must decide what became of it, from",
+}
+"""What comes where nobody did anything; `hold_until` is set in these states alone."""
+
+
 def _of_activity(command: Command, now: datetime) -> Iterator[NextStep]:
     activity = command.activity
     if activity.effective_at > now:
         yield NextStep("takes effect", activity.effective_at)
-    if activity.hold_until is not None and activity.hold_until > now:
-        yield NextStep("waits for an approval until", activity.hold_until)
+    if activity.state in _UNHELD and activity.hold_until is not None:
+        yield NextStep(_UNHELD[activity.state], activity.hold_until, latest=True)
     if activity.retry_at is not None:
         yield NextStep("is tried again", activity.retry_at)
     if activity.window_until is not None:

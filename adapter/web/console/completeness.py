@@ -100,12 +100,12 @@ async def _dry_run(view: PageView, wanted: MeterQuery) -> Mapping[str, Reread | 
 
 
 def rows_of(found: Sequence[GroupDayOut], today: date) -> list[HeatRow]:
-    """By group; those without a meter on any of the days are left off."""
+    """By group, the newest day first; those without a meter on any of the days are left off."""
     groups: dict[str, list[GroupDayOut]] = {}
     for each in found:
         groups.setdefault(each.group, []).append(each)
     return [
-        HeatRow(group=group, cells=[_cell(each, today) for each in days])
+        HeatRow(group=group, cells=[_cell(each, today) for each in reversed(days)])
         for group, days in groups.items()
         if any(each.meters for each in days)
     ]

@@ -22,7 +22,7 @@ from adapter.web.api.problems import ProblemRaised, of_error
 from adapter.web.api.routes import ANY
 from adapter.web.console import many
 from adapter.web.console.answers import told_by
-from adapter.web.console.buttons import BUTTONS, Button
+from adapter.web.console.buttons import ALL_LIMITS, BUTTONS, Button, FieldKind
 from adapter.web.console.closed import ClosedEntries
 from adapter.web.console.forms import (
     Form,
@@ -299,6 +299,7 @@ class Console:
         view = self._view()
         context = {
             "button": button,
+            "limits": self._limits(button),
             "ids": ids,
             "given": given,
             "error": error,
@@ -306,6 +307,15 @@ class Console:
             "back": ROOT + _filled(button.back, ids),
         }
         return self._page("button.html", session, view, None, context, status=status)
+
+    def _limits(self, button: Button) -> Mapping[str, object]:
+        """What a form that chooses a limit says of them; empty for others."""
+        if all(field.kind is not FieldKind.LIMIT for field in button.fields):
+            return {}
+        safety = self._api.gateway.upkeep.switch_safety
+        names = [(name, name) for name in safety.limits.names]
+        longest = timedelta(seconds=safety.policy.longest_override_s)
+        return {"choices": [*names, (ALL_LIMITS, "all limits")], "longest": longest}
 
     def _doing(self, button: Button) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def do(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,7 @@ from adapter.server.settings import RestSettings
 from adapter.web.api.commands import IDEMPOTENCY_KEY, SECOND_KEY
 from adapter.web.api.incoming import check_headers, decoded
 from adapter.web.api.problems import ProblemRaised
-from adapter.web.console.buttons import Button, FieldKind
+from adapter.web.console.buttons import ALL_LIMITS, Button, FieldKind
 
 MEDIA: Final = "application/x-www-form-urlencoded"
 CSRF: Final = "csrf"
@@ -88,6 +88,8 @@ def _value(kind: FieldKind, given: str) -> object:
         return [line.strip() for line in given.splitlines() if line.strip()]
     if kind is FieldKind.NUMBER and given.isascii() and given.isdecimal():
         return int(given[:18])
+    if kind is FieldKind.LIMIT:
+        return "" if given == ALL_LIMITS else given
     return {"true": True, "false": False}.get(given, given) if kind is FieldKind.CHOICE else given
 
 

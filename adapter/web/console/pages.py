@@ -54,7 +54,7 @@ PAGES: Final = (
             load=waits.load, query=("subject",)),
     PageRow(path="/waits/{entry}", title="What waits", section="Waits", template="wait.html",
             load=waits.load_entry),
-    PageRow(path="/switching", title="Switching", section="Now", template="switching.html",
+    PageRow(path="/switching", title="Switching", section="Switching", template="switching.html",
             load=switching.load),
     PageRow(path="/commands", title="Commands", section="Commands", template="commands.html",
             load=commands.load_list, query=commands.QUERY),
@@ -99,6 +99,7 @@ PAGES: Final = (
 NAVIGATION: Final = (
     Section("Now", ""),
     Section("Waits", "/waits"),
+    Section("Switching", "/switching"),
     Section("Commands", "/commands"),
     Section("Orders", "/orders"),
     Section("Meters", "/meters"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapter.commands.activity import Command, CommunicationState, State
+from adapter.commands.calls import FailureReason
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import SwitchCap, SwitchSpread
@@ -205,6 +206,24 @@ async def test_the_answer_says_what_cannot_be_called_back(tmp_path: Path) -> Non
         found = await safety(now).stop(by="ann", why="the list is wrong")
         counts = found.counts
         assert (counts.in_doubt, counts.sent, counts.not_due, counts.queued) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "in_doubt", "not_due"),
+    [(FailureReason.ERROR_RESPONSE, 1, 1), (FailureReason.SECURITY_FAILURE, 0, 2)],
+)
+async def test_what_left_failed_and_may_have_acted_is_not_held_here(
+    tmp_path: Path, reason: FailureReason, in_doubt: int, not_due: int
+) -> None:
+    fails = script(Effect.ENDPOINT_FAILURE, "DisconnectMeter", reason=reason)
+    async with a_head_end(scripts=(fails,)) as head_end, life(tmp_path, head_end, NOON) as now:
+        failed = await now.ask(0)
+        await now.later(MINUTE)
+        assert (await now.command(failed)).activity.state is State.COMMUNICATION_ERROR
+        await now.submit(1, effective_at=NOON + HOUR)
+        counts = (await safety(now).stop(by="ann", why="the list is wrong")).counts
+        assert (counts.in_doubt, counts.not_due) == (in_doubt, not_due)
+        assert (counts.queued, counts.sent) == (0, 0)
 
 
 async def test_two_people_take_it_back(tmp_path: Path) -> None:

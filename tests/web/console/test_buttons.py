@@ -9,6 +9,10 @@ import msgspec
 
 from adapter.commands.activity import State, Target
 from adapter.commands.flows import CommandKind
+from adapter.commands.rules import SwitchPolicy
+from adapter.commands.usage_limits import SwitchCap
+from adapter.engine.commands.dispatcher import DispatchSettings
+from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.upkeep import todo_kinds
 from adapter.engine.upkeep.todo import Way
 from adapter.model.ids import CommandId, DeviceId, EndpointId
@@ -20,7 +24,7 @@ from adapter.web.console.many import WHICH
 from adapter.web.console.pages import PAGES
 from tests.builders import a_command, a_request, a_submission
 from tests.support import every_case, for_every
-from tests.web.both_servers import KEYS, NOON, TOKENS, Rig
+from tests.web.both_servers import KEYS, NOON, TOKENS, Rig, a_rig
 from tests.web.console.visitor import a_console, a_visitor
 
 WAYS = [each for each in vars(todo_kinds).values() if isinstance(each, Way)]
@@ -281,11 +285,32 @@ async def test_switching_is_stopped_by_one_and_goes_on_by_two() -> None:
         form = {"reason": "seen", "request": link}
         assert (await other.send("/do/resume-switching", form)).status == 403
         async with a_visitor(rig, "switcher") as second:
-            assert "Confirm: go on" in (await second.open("")).text
+            assert "<h1>Ask to go on</h1>" in (await second.open("/do/resume-switching")).text
+            confirm = await second.open(f"/do/resume-switching?request={link}")
+            assert "<h1>Confirm going on</h1>" in confirm.text
+            assert "Confirm going on" in (await second.open("")).text
             await second.send("/do/resume-switching", form)
         assert (await rig.gateway.upkeep.switch_safety.state()).stop is None
         assert await actors(rig, "ResumeAsked") == ["admin"]
         assert await actors(rig, "SwitchingResumed") == ["switcher"]
+
+
+async def test_more_passes_a_limit_that_is_chosen_from_those_that_are_set() -> None:
+    capped = CommandSettings(
+        dispatch=DispatchSettings(switch=SwitchPolicy(cap=(SwitchCap(name="cuts", per_day=0),)))
+    )
+    async with a_rig(commands=capped) as rig, a_visitor(rig, "admin") as visitor:
+        shown = (await visitor.open("/do/override")).text
+        assert re.findall(r'<option value="(\w*)"( selected)?>', shown) == [
+            ("", ""), ("cuts", ""), ("all", ""),
+        ]  # fmt: skip
+        assert "At the longest" in shown
+        form = {"reason": "storm", "ends_at": "2026-03-02T12:30:00Z"}
+        assert (await visitor.send("/do/override", form)).status == 422
+        for limit, meant in (("all", ""), ("cuts", "cuts")):
+            await visitor.send("/do/override", form | {"limit": limit})
+            made = await rig.gateway.upkeep.switch_safety.overrides(limit=9)
+            assert meant in [each.limit for each in made]
 
 
 async def test_what_a_call_answers_is_told_on_the_next_page() -> None:

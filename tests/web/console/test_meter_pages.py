@@ -37,6 +37,11 @@ async def test_the_map_and_the_lists_are_those_of_the_rest_interface() -> None:
         assert "24 of 96" in text
         told = [attributes.get("title") for tag, attributes in tags_of(shown.text) if tag == "td"]
         assert "NORTH, 2026-03-02: 3 of 3 reported, 2 whole, 0 with values in doubt, 1 late" in told
+        days = [each[7:17] for each in told if each and each.startswith("NORTH, ")]
+        assert len(days) > 2
+        assert days == sorted(days, reverse=True)
+        silent = words((await visitor.open("/completeness?gap=not_since")).text)
+        assert "since since" not in silent
         everybody = words((await visitor.open("/completeness")).text)
         for group in ("ALL", "NORTH", "SOUTH", "(in none)"):
             assert f" {group} " in everybody

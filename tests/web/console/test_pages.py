@@ -3,17 +3,23 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from urllib.parse import quote
 
+from adapter.commands.activity import State
 from adapter.engine.clock import HandClock
+from adapter.model.values import replace
+from adapter.web.console.commands import next_of
 from adapter.web.console.pages import PAGES, PageRow
 from adapter.webhooks.sender import WebhookReceiver
+from tests.builders import a_command
 from tests.engine.feed.receiving import a_receiver
 from tests.support import every_case
 from tests.web.both_servers import NOON, Rig, a_rig
 from tests.web.console.hostile import METER, SHOWN, plant
 from tests.web.console.visitor import Shown, Visitor, a_console, a_visitor, check_strict, tags_of
 
+HOUR = timedelta(hours=1)
 _LINK = re.compile(r'href="/console(/[^"]+)"')
 
 
@@ -132,3 +138,17 @@ async def test_the_parts_that_are_pushed_are_those_of_the_page() -> None:
             for html in pushed.values():
                 assert "<script" not in html
                 assert 'name="csrf"' not in html, "what is pushed is of nobody"
+
+
+async def test_a_command_in_error_waits_for_no_approval() -> None:
+    with every_case() as case:
+        for state, told in (
+            (State.COMMUNICATION_ERROR, "ends as failed"),
+            (State.COMPLETION_EVENT_ERROR, "two people must decide"),
+        ):
+            with case(state):
+                command = a_command()
+                held = replace(command.activity, state=state, hold_until=NOON + HOUR)
+                steps = list(next_of(replace(command, activity=held), NOON))
+                assert any(step.text.startswith(told) for step in steps if step.at == NOON + HOUR)
+                assert not any("approval" in step.text for step in steps)
