@@ -439,7 +439,9 @@ class ConsoleSettings:
 
     enabled: Annotated[bool, "serve the operator's console at /console"] = True
     session_s: Annotated[PositiveSeconds, "a login lasts so long"] = 43_200.0
-    sessions: Annotated[Count, "logins at once; past it the one used least recently ends"] = 200
+    sessions: Annotated[
+        Count, "logins at once; past it the key's own used least recently ends, else the one of all"
+    ] = 200
     refresh_s: Annotated[PositiveSeconds, "a page that is looked at is rendered anew so often"] = (
         2.0
     )

@@ -204,6 +204,8 @@ def write_bundle(gathered: Gathered, redaction: Redaction, file: Path, *, at: da
     """Write a new archive, its owner's alone. Raises OSError: also where there is one."""
     for document in gathered.documents.values():
         redaction.learn(document)
+    for reason in _written_in_holds(gathered.documents.get("switch-holds")):
+        redaction.learn(reason, "reason")
     made = {name: redaction.document(each) for name, each in gathered.documents.items()}
     settings = gathered.documents.get("settings")
     made["settings"] = _settings(settings if isinstance(settings, list) else [], redaction)
@@ -247,6 +249,13 @@ def _named(name: str, redaction: Redaction) -> str:
 def _plain_number(name: str, value: str) -> bool:
     last = name.rpartition(".")[2]
     return bool(_NUMBER.fullmatch(value)) and not _NAMING.search(last)
+
+
+def _written_in_holds(holds: Json) -> Iterator[str]:
+    """What people wrote: it stands behind a colon in a sentence of the program."""
+    for hold in rows_of(holds) if isinstance(holds, dict) else ():
+        if str(hold.get("by") or ""):
+            yield str(hold.get("text", "")).partition(": ")[2]
 
 
 def _settings(rows: list[Json], redaction: Redaction) -> list[Json]:

@@ -69,6 +69,9 @@ def prepared(folder: Path, terminal: Terminal, service: Service) -> tuple[str, s
     waits = terminal("command", "submit", "remote_connect", "M700003", "--json").json["id"]
     discarded = terminal("command", "discard", str(waits), "--reason", reason)
     assert discarded.code == Exit.OK, discarded
+    stopped = terminal.as_(ADMIN)("switching", "stop", "--reason", reason)
+    assert stopped.code == Exit.OK, stopped
+    terminal.as_(TOKEN)
     lines = (
         {"event": "x", "text": f"refused {SERIAL} of {PERSON.lower()} at http://{HOST}/{SERIAL}"},
         {"event": "y", "detail": _HIDDEN[1], "customer": STREET, "user": USER},

@@ -112,6 +112,7 @@ class SwitchHolds:
         self._signals = signals or Signals(clock)
         self._clock = clock
         self._holds: dict[HoldReason, Hold] = {}
+        self._unstored: set[HoldReason] = set()
         self.doubt: Callable[[], bool] = lambda: False
         self.witnessed: Callable[[], Awaitable[bool]] = _nobody_asks
         self.confirmers: dict[HoldReason, Confirm] = {}
@@ -150,9 +151,11 @@ class SwitchHolds:
         return sorted(self._holds.values(), key=lambda hold: (hold.since, hold.reason))
 
     async def hold(self, hold: Hold, *, by: str = "gateway") -> None:
-        """Hold for this reason; one that holds already is said anew."""
+        """Hold for this reason; one that holds already is said anew. Durable when it returns: what
+        the store could not keep holds in this process, and is written by the next call."""
         known = self._holds.get(hold.reason)
-        if known == hold:
+        stored = known is not None and self.is_stored(hold.reason)
+        if known == hold and stored:
             return
         self._holds[hold.reason] = hold
         clock = hold.reason is HoldReason.CLOCK
@@ -161,8 +164,14 @@ class SwitchHolds:
         if self._store is None:
             return
         note = _note(by, "SwitchOrdersHeld", hold.reason, {"reason": hold.text})
-        told = [] if known is not None else [self.told(hold, over=False)]
+        told = [] if stored else [self.told(hold, over=False)]
+        self._unstored.add(hold.reason)
         await self._store.put_hold(hold, audit=[note], publications=told)
+        self._unstored.discard(hold.reason)
+
+    def is_stored(self, reason: HoldReason) -> bool:
+        """Whether a restart would still hold for it."""
+        return reason not in self._unstored
 
     async def lift(
         self, reason: HoldReason, *, by: str, why: str, seen: datetime | None = None

@@ -254,7 +254,7 @@ class SwitchSafety:
         with self.holds.stopping():
             async with self._one:
                 known = self.holds.of(HoldReason.STOPPED)
-                if known is None:
+                if known is None or not self.holds.is_stored(HoldReason.STOPPED):
                     text = f"{by} has stopped switching: {why}"
                     at = self.clock.now()
                     stop = Hold(reason=HoldReason.STOPPED, since=at, text=text, by=by)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final, NoReturn
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from aiohttp import web
 from aiohttp_sse import sse_response
@@ -267,10 +267,10 @@ class Console:
                 with contextlib.suppress(ConnectionError, TimeoutError, CallerEnded):
                     async with self._api.keys.while_good(session.caller, now=asked.now):
                         async for changed in parts:
-                            for name, html in changed.items():
-                                await response.send(html, event=name)
                             if not response.is_connected() or self._session(request) is None:
                                 break
+                            for name, html in changed.items():
+                                await response.send(html, event=name)
             return response
 
         return stream
@@ -458,6 +458,7 @@ def _filters(query: Mapping[str, str]) -> Mapping[str, str]:
 def _local(path: str) -> str:
     """Where to go after the login: below the console alone."""
     simple = path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/live/"))
+    simple = simple and ".." not in unquote(path)
     return path if simple and path.isascii() and path.isprintable() else ""
 
 

@@ -18,7 +18,8 @@ class ConsoleSession:
 
 
 class Sessions:
-    """At most `most`: past it the one used least recently ends. A restart ends them all."""
+    """At most `most`: past it the caller's own that was used least recently ends, else the one of
+    all. A restart ends them all."""
 
     def __init__(self, keys: ApiKeys, *, most: int, lasts: timedelta) -> None:
         self._keys = keys
@@ -37,7 +38,9 @@ class Sessions:
         made = secrets.token_urlsafe(32)
         self._sessions[made] = ConsoleSession(caller=caller, ends_at=ends)
         while len(self._sessions) > self._most:
-            self._sessions.pop(next(iter(self._sessions)))
+            others = (each for each in self._sessions if each != made)
+            mine = (each for each in others if self._sessions[each].caller.name == caller.name)
+            self._sessions.pop(next(mine, None) or next(iter(self._sessions)))
         return made
 
     def get(self, given: str, *, now: datetime) -> ConsoleSession | None:

@@ -13,11 +13,11 @@ from adapter.commands.calls import FailureReason
 from adapter.commands.flows import Operation
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import SwitchCap, SwitchSpread
-from adapter.engine.commands.ports import Change, Saved
-from adapter.engine.commands.switch_holds import Hold, HoldReason
+from adapter.engine.commands.ports import AuditNote, Change, Publication, Saved
+from adapter.engine.commands.switch_holds import Hold, HoldReason, SwitchHolds
 from adapter.engine.commands.switch_safety import SwitchSafety
 from adapter.engine.orders.requests import OrderRequest
-from adapter.errors import Conflict, Forbidden, InvalidRequest
+from adapter.errors import Conflict, Forbidden, InvalidRequest, StoreFailed
 from adapter.model.ids import CommandId, ServicePointId
 from adapter.model.todo import TodoSubject
 from adapter.orders.order import OrderKind
@@ -130,6 +130,37 @@ async def test_the_intent_is_refused_by_what_is_stored_not_by_what_is_in_memory(
         assert not now.gateway.upkeep.holds.barred()
         assert now.sent(0) == 0
         await queued(now, cut)
+
+
+class FullOnce(SqliteHolds):
+    """A store that has no room for the first reason."""
+
+    full = True
+
+    async def put_hold(
+        self, hold: Hold, *, audit: Sequence[AuditNote], publications: Sequence[Publication]
+    ) -> None:
+        if self.full:
+            self.full = False
+            raise StoreFailed("the disk is full")
+        await super().put_hold(hold, audit=audit, publications=publications)
+
+
+async def test_a_reason_that_the_store_could_not_keep_is_written_by_the_next_call(
+    tmp_path: Path,
+) -> None:
+    async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
+        database, clock = now.core.store.database, now.clock
+        holds = SwitchHolds(FullOnce(database), clock)
+        stop = Hold(reason=HoldReason.STOPPED, since=NOON, text="stopped", by="ann")
+        with pytest.raises(StoreFailed):
+            await holds.hold(stop)
+        assert (holds.barred(), holds.is_stored(HoldReason.STOPPED)) == (True, False)
+        await holds.hold(stop)
+        assert holds.is_stored(HoldReason.STOPPED)
+        after = SwitchHolds(SqliteHolds(database), clock)
+        await after.load()
+        assert after.of(HoldReason.STOPPED) == stop
 
 
 async def test_a_stop_between_intent_and_first_byte_keeps_it_here_and_gives_back_its_count(

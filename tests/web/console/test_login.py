@@ -106,6 +106,17 @@ async def test_past_the_bound_the_session_used_least_recently_ends() -> None:
             assert len(rig.rest.console.sessions) == 2
 
 
+async def test_past_the_bound_a_key_throws_its_own_session_out_not_anothers() -> None:
+    settings = RestSettings(keys=KEYS, console=ConsoleSettings(sessions=2))
+    async with (
+        a_console("operator", rest=settings) as (rig, operator),
+        a_visitor(rig, "reader") as first,
+        a_visitor(rig, "reader"),
+    ):
+        assert (await first.open("/waits", follow=False)).status == 303
+        assert (await operator.open("/waits", follow=False)).status == 200
+
+
 async def test_who_logs_out_is_out() -> None:
     async with a_console("reader") as (_, visitor):
         shown = await visitor.send("/logout", {})
@@ -115,7 +126,10 @@ async def test_who_logs_out_is_out() -> None:
 
 async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
     async with a_console(None) as (_, visitor):
-        for elsewhere in ("//evil.test/", "https://evil.test/", "/\\evil.test", "/x\r\nA: b"):
+        for elsewhere in (
+            "//evil.test/", "https://evil.test/", "/\\evil.test", "/x\r\nA: b", "/..//evil.test",
+            "/%2e%2E/x",
+        ):  # fmt: skip
             form = await visitor.open("/login")
             sent = {"csrf": form.csrf, "key": TOKENS["reader"], "next": elsewhere}
             shown = await visitor.send("/login", sent, follow=False)
