@@ -175,6 +175,13 @@ async def again(rig: Rig, by: str = "operator", **changes: Any) -> Told:
     return await rig.ask("POST", "/completeness/read-again", wanted(**changes), by=by)
 
 
+async def test_of_a_group_without_meters_nobody_has_to_report() -> None:
+    async with reported() as rig:
+        shown = await rig.ask("GET", "/completeness?group=NOBODYS")
+        assert (shown.status, shown["today"]["meters"]) == (200, 0)
+        assert (await rig.ask("GET", "/completeness/days?group=NOBODYS")).status == 200
+
+
 async def test_a_dry_run_counts_and_reads_nothing() -> None:
     async with reported() as rig:
         told = await again(rig, dry_run=True)

@@ -18,11 +18,14 @@ API = "failures_per_minute = 100000\nlongest_wait_s = 0.1"
 KEYS = f"all read,operate,switch,admin {EVERYTHING}\n"
 
 
+SHORT = ("--phases", "examples,fuzzing", "--max-time", "40", "--generation-deterministic")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("--max-time", "30", "--generation-deterministic"), id="short"),
+        pytest.param(SHORT, id="short"),
         pytest.param(("--max-time", "300"), id="long", marks=pytest.mark.soak),
     ],
 )

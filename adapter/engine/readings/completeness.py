@@ -267,7 +267,8 @@ class Completeness:
 
     async def overview(self, group: str | None = None) -> Overview:
         now, today = self._clock.now(), self.today()
-        (of_today,) = await self._store.all_meters(today, today, group=group, late_after=LATE_AFTER)
+        found = await self._store.all_meters(today, today, group=group, late_after=LATE_AFTER)
+        of_today = found[0] if found else GroupDay(group=group or "", day=today, meters=0)
         counts = {gap: await self.count(self.query(gap, group=group)) for gap in _COUNTED}
         return Overview(
             now=now,
