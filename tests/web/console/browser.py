@@ -76,9 +76,10 @@ async def a_tab(
             page.on("console", hear)
             page.on("pageerror", lambda error: tab.wrong.append(str(error)))
             await page.goto(f"{tab.url}/console")
+            await expect(page.locator("#key")).to_be_focused()
             await page.keyboard.type(TOKENS[by])
             await page.keyboard.press("Enter")
-            await page.wait_for_selector("#content h1")
+            await expect(page.get_by_role("button", name="Log out")).to_be_visible()
             yield tab
         finally:
             await browser.close()
