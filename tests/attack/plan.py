@@ -27,11 +27,11 @@ class Plan:
     ways: Sequence[str]
     clocks: int
     rounds: int = 0
-    seconds: float = 10.0
+    seconds: float = 5.0
     seed: int = 1
 
 
-LONG: Final = Plan(every=1, size_mib=40, kills=40, ways=WAYS * 2, clocks=4, rounds=3)
+LONG: Final = Plan(every=1, size_mib=40, kills=40, ways=WAYS * 2, clocks=4, rounds=8)
 SHORT: Final = Plan(every=4, size_mib=9, kills=1, ways=WAYS[2:3], clocks=1)
 
 
