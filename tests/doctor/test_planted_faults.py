@@ -34,7 +34,7 @@ def test_each_planted_fault_is_named_with_what_to_do(tmp_path: Path) -> None:
             folder = tmp_path / name
             folder.mkdir()
             with case(name), ExitStack() as stack:
-                site = healthy(folder, stack)
+                site = healthy(folder, stack, contract=False)
                 plant(site)
                 found = {each.code: each for each in site.examined().findings}
                 assert code in found, sorted(found)
