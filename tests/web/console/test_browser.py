@@ -19,10 +19,9 @@ ONE_LOOK = ("", "/waits", "/commands/{command}", "/orders/{order}")
 """Pages that answer without scrolling."""
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_axe_finds_nothing_serious_and_the_browser_complains_of_nothing(dark: bool) -> None:
+async def test_axe_finds_nothing_serious_and_the_browser_complains_of_nothing() -> None:
     """With names that are attacks: the policy would be heard to refuse what they try."""
-    async with a_hostile_site("admin") as (rig, _), a_tab(rig, "admin", dark=dark) as tab:
+    async with a_hostile_site("admin") as (rig, _), a_tab(rig, "admin") as tab:
         with every_case() as case:
             for page in PAGES:
                 path = (await addresses(rig, page))[-1]

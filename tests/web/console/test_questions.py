@@ -76,11 +76,10 @@ async def test_is_the_head_end_slow_today() -> None:
         assert tab.wrong == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_axe_finds_nothing_serious_where_there_are_figures(dark: bool) -> None:
+async def test_axe_finds_nothing_serious_where_there_are_figures() -> None:
     async with reported() as rig:
         await slow(rig)
-        async with a_tab(rig, "operator", dark=dark) as tab:
+        async with a_tab(rig, "operator") as tab:
             with every_case() as case:
                 for path in PAGES:
                     with case(path):
