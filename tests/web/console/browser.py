@@ -22,9 +22,14 @@ _ARGUMENTS: Final = (
     *("--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
     *("--disable-sync", "--hide-scrollbars", "--mute-audio", "--password-store=basic"),
+    # Of two windows none is less than the other; of Chrome's own pages none is made beforehand.
+    *("--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows"),
+    *("--disable-renderer-backgrounding", "--disable-back-forward-cache"),
+    "--disable-features=InitialWebUI,PreloadTopChromeWebUI,PreconnectToSearch,Translate",
     "--remote-debugging-port=0",
 )
 _LISTENING: Final = "DevTools listening on "
+expect.set_options(timeout=30_000)  # milliseconds; a busy machine takes its time
 WIDE: Final = (1280, 800)
 PHONE: Final = (390, 844)
 needs_chromium = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from tests.web.console.browser import PHONE, WIDE, a_tab, needs_chromium
 from tests.web.console.test_buttons import actors, waiting
 from tests.web.console.test_pages import a_hostile_site, addresses
 
-pytestmark = [needs_chromium, pytest.mark.seconds(110)]
+pytestmark = [needs_chromium, pytest.mark.seconds(280), pytest.mark.timeout(300)]
 QUICK = RestSettings(keys=KEYS, console=ConsoleSettings(refresh_s=0.05))
 ONE_LOOK = ("", "/waits", "/commands/{command}", "/orders/{order}")
 """Pages that answer without scrolling."""

@@ -12,7 +12,7 @@ from tests.web.both_servers import NOON, Rig
 from tests.web.console.browser import PHONE, WIDE, a_tab, needs_chromium
 from tests.web.test_completeness import reported
 
-pytestmark = [needs_chromium, pytest.mark.seconds(110)]
+pytestmark = [needs_chromium, pytest.mark.seconds(280), pytest.mark.timeout(300)]
 PAGES = ("/completeness?gap=incomplete", "/meters/P2?month=2026-03", "/head-end", "/meters")
 
 
