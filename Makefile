@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 PAGES   := README.md CONTRIBUTING.md $(wildcard docs/*.md)
 BIN    := $(VENV)/bin
-WORKERS ?= 4
+WORKERS ?= 3
 BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
