@@ -17,7 +17,7 @@ from adapter.store.feed import SqliteFeed
 from tests.builders import NOON
 from tests.engine.feed.feed_process import METERS, MINUTES, NAMES, receivers
 from tests.engine.feed.receiving import DeliverySite, a_site
-from tests.forked import python
+from tests.forked import python, ready
 
 DEATHS = [
     "deliver.before:1", "deliver.after:2", "deliver.settled:3", "deliver.after:1",
@@ -57,6 +57,7 @@ class Three:
 async def test_nothing_is_lost_or_out_of_order_and_the_healthy_receiver_is_not_delayed(
     tmp_path: Path,
 ) -> None:
+    ready()
     three = Three()
     app = web.Application()
     app.router.add_post("/{name}", three.take)
