@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 PAGES   := README.md CONTRIBUTING.md $(wildcard docs/*.md)
 BIN    := $(VENV)/bin
-WORKERS ?= 4
+WORKERS ?= 3
 BASE   ?= main
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed lint types contracts unit docs promtool nginx bench soak wheel \
+.PHONY: help demo test test-changed lint types contracts compiled unit docs promtool nginx bench soak wheel \
         clean
 
 help: ## what can be made
@@ -34,7 +34,9 @@ $(VENV)/.bench: $(VENV)/.dev
 demo: $(VENV)/.run ## twelve commands end to end against a simulated head end
 	$(BIN)/openway demo
 
-test: lint types contracts unit ## everything that must be green
+test: $(VENV)/.dev ## everything that must be green
+	$(MAKE) --jobs=2 --output-sync=target lint types contracts compiled
+	$(MAKE) unit
 
 lint: $(VENV)/.dev ## style and format
 	$(BIN)/ruff check .
@@ -45,6 +47,11 @@ types: $(VENV)/.dev ## mypy, strict
 
 contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
+
+# Beside mypy, which has one process: each worker of the tests would compile all of them by itself.
+# What is wrong with one is told by `unit`.
+compiled: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 
 unit: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak' --durations=10

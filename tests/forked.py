@@ -51,6 +51,12 @@ def python(module: str, *arguments: str, **environment: str) -> tuple[int, bytes
         return int(parent.stdout.readline()), output.read()
 
 
+def ready() -> None:
+    """Have the process started that all others are forked from. It ends with the thread that starts
+    it: who asks for processes from other threads calls this in the test's own before."""
+    _parent()
+
+
 @functools.cache
 def _parent() -> "subprocess.Popen[bytes]":
     """The process that all others are forked from: one for all tests of this process."""

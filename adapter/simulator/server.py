@@ -21,7 +21,7 @@ from adapter.simulator.soap import SoapDoor
 from adapter.simulator.tls import server_context
 from adapter.simulator.world import SimulatedWorld
 from adapter.wire.catalog import Catalog
-from adapter.wire.codec import Codec
+from adapter.wire.codec import Codec, packaged_codec
 from adapter.wire.served import asks_for_contract, base_address, contract_pages
 
 _DRAIN_S: Final = 1.0
@@ -176,7 +176,7 @@ class Simulator:
 
 def _codec_of(config: SimulatorConfig) -> Codec:
     try:
-        return Codec(Catalog.load(config.wsdl))
+        return packaged_codec() if config.wsdl is None else Codec(Catalog.load(config.wsdl))
     except ContractError as error:
         raise SettingsError(f"simulator.wsdl: {error}") from error
 

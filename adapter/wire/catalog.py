@@ -85,13 +85,12 @@ class Catalog:
         """
         if place is None:
             return _packaged_contract()
-        packaged = _packaged_place()
         files = _wsdl_files(place) if place.is_dir() else [place]
         if not files:
             raise ContractError(f"no *.wsdl in {place}")
         read = read_files(files)
         found = {service for one in read for service in one.services}
-        ours = read_files([packaged / _OURS[each] for each in sorted(_OURS.keys() - found)])
+        ours = [_packaged_file(_OURS[each]) for each in sorted(_OURS.keys() - found)]
         return cls(place, (*ours, *read))  # where both define a fault, the site's own counts
 
     def spec(self, key: str) -> OperationSpec:
@@ -164,6 +163,12 @@ def _wsdl_files(folder: Path) -> list[Path]:
 
 def _packaged_place() -> Path:
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+@cache
+def _packaged_file(name: str) -> ContractFile:
+    (read,) = read_files([_packaged_place() / name])
+    return read
 
 
 @cache

@@ -20,6 +20,7 @@ from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
+from tests.new_stores import new_store
 
 OPERATOR = "operator-" + "0" * 32
 APPROVER = "approver-" + "0" * 32
@@ -110,6 +111,7 @@ def _settings_file(
     folder: Path, head_end: str, *, more: str, keys: str, store: str, api: str, listener: str
 ) -> Path:
     (folder / "keys").write_text(_KEYS + keys, encoding="utf-8")
+    new_store(folder / "gateway.db")
     path = folder / "openway.toml"
     path.write_text(
         f'[store]\npath = "gateway.db"\n{store}'

@@ -201,7 +201,7 @@ def test_a_refused_message_is_listed_judged_again_and_discarded(
     openway: Terminal, service: Service
 ) -> None:
     parts = urlsplit(service.listener_url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     connection.request(
         "POST", "/openway/status", b"<no-soap>", {"Content-Type": "text/xml; charset=utf-8"}
     )

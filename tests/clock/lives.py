@@ -36,6 +36,7 @@ from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
+from tests.new_stores import new_store
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """What time it really is when a test begins."""
@@ -156,7 +157,7 @@ async def life(
 ) -> AsyncIterator[Life]:
     """A gateway that is started while the machine's wall clock shows this."""
     clock = HandClock(shows)
-    store = store_type(folder / "gateway.db", now=clock.now)
+    store = store_type(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     core = connect(
         store=store,

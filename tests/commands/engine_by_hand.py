@@ -44,6 +44,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
 from tests.builders import a_device, a_service_point, a_submission, an_install
 from tests.commands.run_to_end import NOON, a_command, check
+from tests.new_stores import new_store
 from tests.web.both_servers import TOKEN, codec, status_changed
 
 AT_ONCE: Final = 67
@@ -256,7 +257,7 @@ def message(state: RemoteState) -> bytes:
 @asynccontextmanager
 async def an_engine(folder: Path, *, at_once: bool = False) -> AsyncIterator[Engine]:
     clock = HandClock(NOON)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     try:
         names = [f"D{number}" for number in range(AT_ONCE)]

@@ -23,6 +23,7 @@ from tests.builders import a_command_id, a_token
 from tests.commands.engine_by_hand import AT_ONCE, Engine, Told, an_engine
 
 KINDS: Final = tuple(kind for kind in CommandKind if not FLOWS[kind].synchronous)
+SEEDS: Final = 6
 DONE: Final = RemoteState.COMPLETED
 STORY: Final = (RemoteState.INITIALIZING, RemoteState.EXECUTING, DONE)
 
@@ -105,7 +106,7 @@ async def test_callbacks_in_any_order_doubled_early_or_late_end_in_one_state(
     tmp_path: Path,
 ) -> None:
     async with an_engine(tmp_path) as engine:
-        for seed in range(15):
+        for seed in range(SEEDS):
             await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
 
 
@@ -114,9 +115,9 @@ async def test_callbacks_that_are_judged_as_they_come_in_end_in_the_same_state(
     tmp_path: Path,
 ) -> None:
     async with an_engine(tmp_path, at_once=True) as engine:
-        for seed in range(15):
+        for seed in range(SEEDS):
             await callbacks_in_any_order(engine, seed, AT_ONCE * seed)
-        assert engine.taken > 15 * AT_ONCE
+        assert engine.taken > SEEDS * AT_ONCE
 
 
 @pytest.mark.soak

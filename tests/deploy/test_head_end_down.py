@@ -61,7 +61,7 @@ class Site:
         def ask() -> str:
             headers = {"Authorization": f"Bearer {KEY}"}
             request = urllib.request.Request(f"{self.app.rest.url}{path}", headers=headers)
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return str(answer.read().decode())
 
         return await asyncio.to_thread(ask)

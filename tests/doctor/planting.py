@@ -21,6 +21,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.wire.catalog import Catalog
 from tests.doctor.web_servers import (
     Handler,
+    NoContract,
     changed_contract,
     head_end,
     nobody,
@@ -83,8 +84,9 @@ def _toml(value: object) -> str:
     return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
-def healthy(folder: Path, stack: ExitStack) -> PlantedSite:
-    """Stopped, and never started: its store is not there yet."""
+def healthy(folder: Path, stack: ExitStack, *, contract: bool = True) -> PlantedSite:
+    """Stopped, and never started: its store is not there yet. Without `contract` its head end
+    serves none, which takes the doctor half a second to read."""
     site = PlantedSite(folder, stack)
     key, _ = ApiKey.make("root", Role.ADMIN, Role.OPERATE, now=datetime.now(UTC))
     site.keys.append(key.line)
@@ -93,7 +95,10 @@ def healthy(folder: Path, stack: ExitStack) -> PlantedSite:
     site.set("listener", port=0)
     api_url = stack.enter_context(nobody())
     site.set("api", port=0, keys_file="keys", url=api_url)
-    site.head_end()
+    if contract:
+        site.head_end()
+    else:
+        site.set("head_end", base_url=stack.enter_context(served(NoContract)))
     return site
 
 
@@ -117,7 +122,7 @@ def _https(site: PlantedSite, *, clients: Authority | None = None, **shown: obje
     authority = Authority(site.folder, name="Issuer of the head end")
     issued = authority.issue(str(shown.pop("name", "127.0.0.1")), expired=bool(shown.pop("old", 0)))
     context = authority.server_context(issued, clients=clients)
-    url = site.stack.enter_context(served(head_end(Catalog.load()), context))
+    url = site.stack.enter_context(served(NoContract, context))
     site.set("head_end", base_url=url)
     site.set("head_end.tls", ca_file=authority.ca.name)
     return authority
@@ -171,7 +176,7 @@ def client_certificate_of_a_stranger(site: PlantedSite) -> None:
 @plants("tls_failed", "what is spoken there")
 def plain_http_where_https_is_set(site: PlantedSite) -> None:
     _https(site)
-    url = site.stack.enter_context(served(head_end(Catalog.load())))
+    url = site.stack.enter_context(served(NoContract))
     site.set("head_end", base_url=url.replace("http:", "https:"))
 
 
@@ -198,7 +203,7 @@ def clock_ten_minutes_off(site: PlantedSite) -> None:
     site.head_end(off=timedelta(minutes=10))
 
 
-class _Locked(head_end(Catalog.load())):  # type: ignore[misc]  # a class made by a function
+class _Locked(NoContract):
     """Lets nobody in who has not the right password."""
 
     def do_POST(self) -> None:

@@ -139,7 +139,7 @@ def test_a_check_of_the_callback_address_is_good_for_one_call(
 
 def call(method: str, url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10.0)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30.0)
     with closing(connection):
         connection.request(method, parts.path, b"" if method == "POST" else None, headers or {})
         answer = connection.getresponse()

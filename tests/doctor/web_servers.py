@@ -108,6 +108,17 @@ NO_SUCH_REQUEST = (
 )
 
 
+class NoContract(Handler):
+    """A head end that serves no page of its contract, and knows of no request."""
+
+    def do_GET(self) -> None:
+        self.reply(404, b"")
+
+    def do_POST(self) -> None:
+        self.body()
+        self.reply(500, NO_SUCH_REQUEST, {"Content-Type": "text/xml; charset=utf-8"})
+
+
 class Stranger(Handler):
     """Another web server, which answers everything in its own way."""
 

@@ -18,6 +18,7 @@ from adapter.readings.seeds import EventSeed, Seed
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.readings.measurements import SqliteMeasurements
 from tests.builders import HandClock
+from tests.new_stores import new_store
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -149,7 +150,7 @@ class Loading:
 @asynccontextmanager
 async def a_store(path: Path, *, meters: int = 3) -> AsyncIterator[Loader]:
     clock = HandClock(MIDNIGHT + timedelta(days=1))
-    store = SqliteStore(path, now=clock)
+    store = SqliteStore(new_store(path), now=clock)
     await store.open()
     try:
         await store.import_(devices(meters))

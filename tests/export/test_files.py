@@ -371,11 +371,11 @@ def peak_kib(path: Path, out: Path) -> int:
     return int(done.stdout.split()[-1])
 
 
-@pytest.mark.parametrize("rows", [150_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rows", [80_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, rows: int) -> None:
-    """An export of so many rows, in each form, beside one of 50,000."""
+    """An export of so many rows, in each form, beside one of 20,000."""
     pytest.importorskip("pyarrow")
-    many(tmp_path / "few.db", 50_000)
+    many(tmp_path / "few.db", 20_000)
     many(tmp_path / "many.db", rows)
     for form in ("csv", "parquet"):
         few = peak_kib(tmp_path / "few.db", tmp_path / f"few.{form}")

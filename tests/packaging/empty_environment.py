@@ -1,6 +1,7 @@
 """A virtual environment with the wheel, what it says that it needs, and nothing else."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 import venv
@@ -11,6 +12,7 @@ from typing import Final
 from packaging.requirements import Requirement
 
 _INSTALL: Final = ["install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check"]
+_OF_BYTECODE: Final = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 
 def installed(wheel: Path, folder: Path) -> Path:
@@ -18,10 +20,13 @@ def installed(wheel: Path, folder: Path) -> Path:
     tests, so that no network is; one that it needs and does not name is not there."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
+    # Compiled beside its sources: the programs there are told of no other place.
+    environ = {name: value for name, value in os.environ.items() if name not in _OF_BYTECODE}
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), *_INSTALL, str(wheel)],
         check=True,
         capture_output=True,
+        env=environ,
     )
     (site,) = (folder / "lib").glob("python3*/site-packages")
     (ours,) = importlib.metadata.distributions(name="openway-gateway", path=[str(site)])

@@ -115,7 +115,7 @@ def check(made: Recording) -> dict[str, Any]:
 
 
 few = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -66,7 +66,7 @@ def test_another_process_gives_the_same_transcript(tmp_path: Path) -> None:
                 "-m",
                 "adapter",
                 "replay",
-                str(FIXTURES / "remote_connect"),
+                str(FIXTURES / "remote_connect/success"),
                 "--transcript",
                 str(tmp_path / seed),
             ],

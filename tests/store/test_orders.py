@@ -28,6 +28,7 @@ from adapter.store.migrate import migrate
 from adapter.store.orders import queries
 from adapter.store.orders.orders import SqliteOrders
 from tests.builders import a_command, a_command_id, a_request, a_submission
+from tests.new_stores import new_store
 from tests.support import for_every
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -52,7 +53,7 @@ def a_case(
 
 
 async def opened(folder: Path) -> tuple[SqliteStore, SqliteOrders]:
-    store = SqliteStore(folder / "gateway.db", now=HandClock(NOON).now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=HandClock(NOON).now)
     await store.open()
     return store, SqliteOrders(store.database)
 

@@ -36,6 +36,7 @@ from adapter.web.listener.listener import Listener
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec, Direction
 from adapter.wire.inbox import InboxReader
+from tests.new_stores import new_store
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STATUS = "RequestStatusChangedService.StatusChanged"
@@ -181,7 +182,7 @@ async def a_rig(
     async with AsyncExitStack() as stack:
         clock = HandClock(NOON)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        store = store_type(Path(folder) / "gateway.db", now=clock.now)
+        store = store_type(new_store(Path(folder) / "gateway.db"), now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
         settings = settings or ListenerSettings(connections=HASTY)

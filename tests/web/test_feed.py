@@ -241,6 +241,6 @@ async def test_who_waits_is_sent_away_when_the_gateway_stops() -> None:
         while rig.rest.counts["requests"] < 2:
             await rig.gateway.feed.bounds()
         await rig.gateway.feed.bounds()
-        await asyncio.wait_for(rig.rest.stop(), 8)
+        await asyncio.wait_for(rig.rest.stop(), 30)
         assert await stream == []
         assert ids(await polled) == []

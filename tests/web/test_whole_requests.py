@@ -171,7 +171,7 @@ async def test_a_body_that_does_not_come_is_the_web_servers_to_wait_for() -> Non
     whole = post("/taken", b"<a/>")
     async with served() as at, connected(at.url) as raw:
         await raw.send(whole[:-1])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not at.handed_over:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         await raw.send(whole[-1:])

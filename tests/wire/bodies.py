@@ -45,9 +45,8 @@ _ANY_VALUES = st.one_of(
 )
 
 
-@cache
 def catalog() -> Catalog:
-    return Catalog.load(WSDL)
+    return Catalog.load()
 
 
 @cache

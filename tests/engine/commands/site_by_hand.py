@@ -35,6 +35,7 @@ from adapter.simulator.settings import SimulatorConfig, Timing
 from adapter.store.commands.commands import SqliteStore
 from adapter.web.listener.listener import Listener
 from tests.builders import NOON
+from tests.new_stores import new_store
 from tests.web.both_servers import XML, codec
 
 WAIT_S = 30.0
@@ -114,7 +115,7 @@ async def by_hand(
         meters_for_twelve(simulator)
         await stack.enter_async_context(simulator)
         listening = bind("127.0.0.1", 0)
-        store = store_type(folder / "gateway.db", now=clock.now)
+        store = store_type(new_store(folder / "gateway.db"), now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
         identity = CallbackIdentity(url_of(listening, tls=False), (b"k" * 32,))

@@ -18,6 +18,7 @@ from adapter.readings.seeds import EventSeed
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.measurements import SqliteMeasurements
+from tests.new_stores import new_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -85,7 +86,7 @@ class EventStage:
 @asynccontextmanager
 async def event_stage(folder: Path, tables: EventTables | None = None) -> AsyncIterator[EventStage]:
     clock = HandClock(NOON)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     data = SqliteMeasurements(store.database)
     events = DeviceEvents(data, SqliteEvents(store.database), clock, tables or event_tables())

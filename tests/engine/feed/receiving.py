@@ -21,6 +21,7 @@ from adapter.store.feed_deliveries import SqliteDeliveries
 from adapter.webhooks.sender import WebhookReceiver
 from adapter.webhooks.settings import CallbackReceiverSettings, ReceiverSettings
 from tests.builders import NOON, a_publication
+from tests.new_stores import new_store
 
 SECRET: Final = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OLD: Final = "whsec_" + base64.b64encode(b"o" * 32).decode()
@@ -132,7 +133,7 @@ async def a_site(
     """`signing` is the clock of signatures, where that is another one."""
     clock = clock or HandClock(NOON)
     async with AsyncExitStack() as stack:
-        store = SqliteStore(folder / "gateway.db", now=clock.now)
+        store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
         made: Sequence[WebhookReceiver] = [

@@ -19,6 +19,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.feed import SqliteFeed
 from adapter.store.feed_deliveries import SqliteDeliveries
 from tests.builders import NOON, a_publication
+from tests.new_stores import new_store
 
 ORDERS = Selection(types=TypePatterns.of(["openway.order.*"]))
 
@@ -34,7 +35,7 @@ class CountingFeed(SqliteFeed):
 @asynccontextmanager
 async def a_feed(folder: Path) -> AsyncIterator[tuple[SqliteStore, CountingFeed, Feed]]:
     clock = HandClock(NOON)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     rows = CountingFeed(store.database)
     nobody = EventDeliveries((), SqliteDeliveries(store.database), clock, alarm_after=timedelta(1))

@@ -1,9 +1,7 @@
 """An hour in which one receiver is away, another slow, and the gateway is killed ten times."""
 
 import asyncio
-import os
 import signal
-import sys
 from collections import defaultdict
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ from adapter.store.feed import SqliteFeed
 from tests.builders import NOON
 from tests.engine.feed.feed_process import METERS, MINUTES, NAMES, receivers
 from tests.engine.feed.receiving import DeliverySite, a_site
+from tests.forked import python, ready
 
 DEATHS = [
     "deliver.before:1", "deliver.after:2", "deliver.settled:3", "deliver.after:1",
@@ -58,6 +57,7 @@ class Three:
 async def test_nothing_is_lost_or_out_of_order_and_the_healthy_receiver_is_not_delayed(
     tmp_path: Path,
 ) -> None:
+    ready()
     three = Three()
     app = web.Application()
     app.router.add_post("/{name}", three.take)
@@ -76,15 +76,9 @@ async def test_nothing_is_lost_or_out_of_order_and_the_healthy_receiver_is_not_d
 
 
 async def lived(folder: Path, url: str, life: int, death: str) -> int:
-    arguments = ("-m", "tests.engine.feed.feed_process", str(folder), url, str(life))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env={**os.environ, "OPENWAY_CRASH_AT": death}
-    )
-    try:
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
+    arguments = ("tests.engine.feed.feed_process", str(folder), url, str(life))
+    status, _ = await asyncio.to_thread(python, *arguments, OPENWAY_CRASH_AT=death)
+    return status
 
 
 async def after_it(folder: Path, url: str, three: Three) -> None:

@@ -28,6 +28,7 @@ from adapter.service.assembly import Core, OrderParts, connect
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 from tests.engine.readings.store_with_intake import DATA
+from tests.new_stores import new_store
 from tests.orders.builders import INSTALLED_AT, INTERVAL, NOON, a_smart_meter
 from tests.wire.payloads import data_arrived, interval, read_data
 
@@ -95,7 +96,7 @@ async def waiting(
     folder: Path, *, now: datetime = NOON, measurements: FinalMeasurements | None = None
 ) -> AsyncIterator[Waiting]:
     clock = HandClock(now)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     core = connect(
         store=store,

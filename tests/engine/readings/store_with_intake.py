@@ -24,6 +24,7 @@ from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.error_records import SqliteErrorRecords
 from adapter.store.readings.measurements import SqliteMeasurements
 from tests.builders import NOON
+from tests.new_stores import new_store
 
 DATA = "DataSubscriberService.DataArrived"
 ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -116,7 +117,7 @@ async def a_rig(
     workers: int = 1,
 ) -> AsyncIterator[Rig]:
     clock = HandClock(NOON)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     data = SqliteMeasurements(store.database)
     spool = Spool(folder / "spool")

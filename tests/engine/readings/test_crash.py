@@ -37,12 +37,22 @@ async def everything(rig: Rig) -> dict[str, int]:
     return {name: len(await rig.values(name, revisions=True)) for name in METERS}
 
 
+POINTS = ("intake.staged:1", "intake.staged:3", "intake.before_loaded:1", "intake.after_loaded:1")
+WAYS = {"message": (False, 1), "file": (True, 1), "two": (False, 2)}
+IN_SHORT = {*(("message", point) for point in POINTS), ("file", POINTS[2]), ("two", POINTS[1])}
+
+
 @pytest.mark.parametrize(
-    "point",
-    ["intake.staged:1", "intake.staged:3", "intake.before_loaded:1", "intake.after_loaded:1"],
-)
-@pytest.mark.parametrize(
-    ("handed_in", "workers"), [(False, 1), (True, 1), (False, 2)], ids=["message", "file", "two"]
+    ("point", "handed_in", "workers"),
+    [
+        pytest.param(
+            *(point, *given),
+            id=f"{name}-{point}",
+            marks=[] if (name, point) in IN_SHORT else [pytest.mark.soak],
+        )
+        for name, given in WAYS.items()
+        for point in POINTS
+    ],
 )
 async def test_a_kill_in_the_middle_of_a_payload_leaves_no_gap_and_no_double(
     tmp_path: Path, point: str, handed_in: bool, workers: int

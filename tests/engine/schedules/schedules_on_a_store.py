@@ -22,6 +22,7 @@ from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.store.commands.commands import SqliteStore
 from adapter.wire.inbox import InboxReader
+from tests.new_stores import new_store
 from tests.web.both_servers import QuietHeadEnd, codec
 
 GROUP = "Feeder 7"
@@ -81,7 +82,7 @@ async def schedule_stage(
     longest: timedelta | None = None,
 ) -> AsyncIterator[ScheduleStage]:
     clock = HandClock(start)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     head_end = QuietHeadEnd()
     payloads = taking(store, clock, IntakeSettings())

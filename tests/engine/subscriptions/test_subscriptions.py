@@ -25,6 +25,7 @@ from adapter.store.commands.commands import SqliteStore
 from adapter.store.subscriptions import SqliteSubscriptions
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind
 from adapter.subscriptions.silence import SilencePolicy
+from tests.new_stores import new_store
 from tests.web.both_servers import DATA, codec
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -65,7 +66,7 @@ async def kept(
     timeouts: Timeouts = PATIENT,
 ) -> AsyncIterator[Upkeep]:
     clock = HandClock(start)
-    store = SqliteStore(folder / "gateway.db", now=clock.now)
+    store = SqliteStore(new_store(folder / "gateway.db"), now=clock.now)
     await store.open()
     head_end = HeadEndSettings(base_url=url, connect_attempts=1, timeouts=timeouts)
     client = SubscriptionClient(head_end, codec(), limits=limits, clock=clock.now)

@@ -10,6 +10,7 @@ import pytest
 from adapter.engine.commands.ports import Store
 from adapter.store.commands.commands import SqliteStore
 from tests.builders import HandClock
+from tests.new_stores import new_store
 from tests.store.commands.model import ModelStore
 from tests.support import run
 
@@ -44,4 +45,4 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     clock = HandClock()
     if request.param == "model":
         return Subject(ModelStore(now=clock), clock)
-    return Subject(SqliteStore(tmp_path / "gateway.db", now=clock), clock)
+    return Subject(SqliteStore(new_store(tmp_path / "gateway.db"), now=clock), clock)

@@ -1,10 +1,14 @@
 """Debian's Chromium, driven by Playwright, at the console of a rig."""
 
+import atexit
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -14,6 +18,18 @@ from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 from tests.web.both_servers import TOKENS, Rig
 
 _CHROMIUM: Final = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
+_ARGUMENTS: Final = (
+    *("--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
+    *("--disable-sync", "--hide-scrollbars", "--mute-audio", "--password-store=basic"),
+    # Of two windows none is less than the other; of Chrome's own pages none is made beforehand.
+    *("--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows"),
+    *("--disable-renderer-backgrounding", "--disable-back-forward-cache"),
+    "--disable-features=InitialWebUI,PreloadTopChromeWebUI,PreconnectToSearch,Translate",
+    "--remote-debugging-port=0",
+)
+_LISTENING: Final = "DevTools listening on "
+expect.set_options(timeout=30_000)  # milliseconds; a busy machine takes its time
 WIDE: Final = (1280, 800)
 PHONE: Final = (390, 844)
 needs_chromium = pytest.mark.skipif(
@@ -36,8 +52,16 @@ class Tab:
             await expect(self.page.locator("#pulse")).to_have_text("live")
 
     async def axe(self) -> list[str]:
-        """What axe finds that is serious."""
-        found: Any = (await Axe().run(self.page)).response
+        """What axe finds that is serious, in light and in dark, which differ in colours alone."""
+        light = await self._serious()
+        await self.page.emulate_media(color_scheme="dark")
+        dark = await self._serious("color-contrast")
+        await self.page.emulate_media(color_scheme="light")
+        return light + dark
+
+    async def _serious(self, *rules: str) -> list[str]:
+        options = {"runOnly": rules} if rules else None
+        found: Any = (await Axe().run(self.page, options=options)).response
         return [
             f"{each['id']}: {each['help']}: {[node['html'] for node in each['nodes']][:3]}"
             for each in found["violations"]
@@ -53,20 +77,47 @@ class Tab:
         return int(await self.page.evaluate("document.documentElement.scrollHeight"))
 
 
+@cache
+def _chromium() -> str:
+    """Where the one browser of this process is driven from; a test has a profile of its own in it.
+    It ends with the process."""
+    folder = tempfile.mkdtemp(prefix="chromium-")
+    process = subprocess.Popen(
+        [_CHROMIUM, *_ARGUMENTS, f"--user-data-dir={folder}", "about:blank"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def end() -> None:
+        process.terminate()
+        process.communicate(timeout=30.0)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        if _LISTENING in line:
+            # Nobody reads on: what it still says is little.
+            return line.partition(_LISTENING)[2].strip()
+        said += line
+    raise AssertionError(f"the browser has ended: {said}")
+
+
 @asynccontextmanager
 async def a_tab(
-    rig: Rig, by: str = "switcher", *, size: tuple[int, int] = WIDE, dark: bool = False
+    rig: Rig, by: str = "switcher", *, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[Tab]:
     """A window in which that key is logged in, by keyboard."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = await playwright.chromium.connect_over_cdp(_chromium())
+        context = await browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="light"
         )
         try:
-            page = await browser.new_page(
-                viewport={"width": size[0], "height": size[1]},
-                color_scheme="dark" if dark else "light",
-            )
+            page = await context.new_page()
             tab = Tab(page, rig.rest.url)
 
             def hear(message: ConsoleMessage) -> None:
@@ -82,4 +133,5 @@ async def a_tab(
             await expect(page.get_by_role("button", name="Log out")).to_be_visible()
             yield tab
         finally:
+            await context.close()
             await browser.close()
