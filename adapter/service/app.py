@@ -260,7 +260,7 @@ async def running(
         listener=listener,
         rest=rest,
         clock=clock,
-    ).text
+    )
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)

@@ -46,6 +46,7 @@ from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 from adapter.web.console.console import Console
+from adapter.web.measured import Measured
 
 _JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -98,7 +99,7 @@ class Rest(Server):
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
         self.answered: Counter[tuple[str, str]] = Counter()
         """Requests by method and route, and by status."""
-        self.metrics: Callable[[], Awaitable[bytes]] | None = None
+        self.metrics: Measured | None = None
         """What the gateway measures of itself; None: it is not served."""
         self.console = Console(self._api, self._clock, metrics=lambda: self.metrics)
 
@@ -284,7 +285,7 @@ class Rest(Server):
         if self.metrics is None:
             raise web.HTTPNotFound
         headers = {**HEADERS, "Content-Type": METRICS_TYPE}
-        return web.Response(body=await self.metrics(), headers=headers)
+        return web.Response(body=await self.metrics.text(), headers=headers)
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         query_of((), request)

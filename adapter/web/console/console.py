@@ -43,6 +43,7 @@ from adapter.web.console.rendering import (
 )
 from adapter.web.console.session import ConsoleSession, Sessions
 from adapter.web.console.view import NOTHING, PageView, carry_out
+from adapter.web.measured import Measured
 
 _COOKIE: Final = "openway_console"
 _LOGIN_COOKIE: Final = "openway_console_login"
@@ -62,7 +63,7 @@ class Console:
         api: ApiContext,
         clock: Clock,
         *,
-        metrics: Callable[[], Callable[[], Awaitable[bytes]] | None],
+        metrics: Callable[[], Measured | None],
     ) -> None:
         settings = api.settings.console
         self._api = api

@@ -12,7 +12,6 @@ from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.server.scrape import Scrape
 from adapter.web.api import subscriptions
 from adapter.web.api.head_end import CertificateEnd
-from adapter.web.console.now import scrape
 from adapter.web.console.view import PageView
 
 QUERY: Final = ("operation",)
@@ -85,7 +84,7 @@ async def load(view: PageView) -> Mapping[str, object]:
     calls = await _hours(view, Measure.CALL, first)
     results = await _hours(view, Measure.TOKEN_TO_RESULT, first)
     arrivals = (await _hours(view, Measure.ARRIVAL_TO_SEEN, first))[0]
-    measured = await scrape(view)
+    measured = None if view.metrics is None else await view.metrics.scrape()
     paces = _with_failures(_paces(*calls), measured)
     chosen = view.query.get("operation", "")
     if chosen not in {each.name for each in paces}:

@@ -1,6 +1,5 @@
 """How the gateway stands now: what waits, the head end, the queue, what comes in and goes out."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Final
 from adapter.commands.activity import TO_DO, State
 from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
 from adapter.server.scrape import Scrape
-from adapter.web.api import switch_safety, todo, upkeep
+from adapter.web.api import switch_safety, upkeep
 from adapter.web.console.view import PageView
 
 _GOOD: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
@@ -74,17 +73,17 @@ class Stage:
 async def load(view: PageView) -> Mapping[str, object]:
     ready = await view.read(upkeep.ReadyOut, upkeep.get_readiness)
     switching = await view.read(switch_safety.SwitchingStateOut, switch_safety.get_switching)
-    waiting = await view.read(todo.TodoList, todo.list_todo, {"limit": "500"})
-    measured = await scrape(view)
+    waiting = await view.api.gateway.upkeep.todo.list()
+    measured = None if view.metrics is None else await view.metrics.scrape(waiting)
     calls = await paces(view, Measure.CALL)
     failed = {} if measured is None else measured.by("call_failures_total", "operation")
     return {
         "ready": ready,
         "switching": switching,
-        "waiting": waiting,
-        "first": waiting.items[:_SHOWN],
-        "oldest": min((each.since for each in waiting.items), default=None),
-        "dark": len({point for each in waiting.items for point in each.dark}),
+        "waiting": len(waiting),
+        "first": waiting[:_SHOWN],
+        "oldest": min((each.first.since for each in waiting), default=None),
+        "dark": len({point for each in waiting for point in each.dark}),
         "measured": measured,
         "calls": [_with_failures(each, failed) for each in calls],
         "arrivals": await paces(view, Measure.ARRIVAL_TO_SEEN),
@@ -96,14 +95,6 @@ async def load(view: PageView) -> Mapping[str, object]:
         else sorted(measured.by("deliveries_oldest_seconds", "receiver")),
         "since": None if measured is None else _started(measured, view.now),
     }
-
-
-async def scrape(view: PageView) -> Scrape | None:
-    """What the gateway measures of itself; None where it does not."""
-    if view.metrics is None:
-        return None
-    text = (await view.metrics()).decode()
-    return await asyncio.to_thread(Scrape.of, text, view.now.timestamp())
 
 
 async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
