@@ -142,10 +142,7 @@ async def addresses(rig: Rig) -> Mapping[str, tuple[str, ...]]:
         "receiver": "cis",
         "schedule": schedules[0]["id"],
     }
-    return {
-        page.path: (page.path.format(**ids), *_MORE.get(page.path, ()))
-        for page in PAGES
-    }
+    return {page.path: (page.path.format(**ids), *_MORE.get(page.path, ())) for page in PAGES}
 
 
 def measuring(rig: Rig) -> Metrics:
@@ -186,7 +183,9 @@ class Taken:
         ratio = f"{self.page_cpu_ms / self.sql_cpu_ms:5.1f} x" if self.meaningful else "  < 1 ms"
         figures = (self.page_ms, self.page_cpu_ms, self.sql_ms, self.sql_cpu_ms)
         numbers = "".join(f"{each:9.2f}" for each in figures)
-        return f"{numbers} {ratio:>9}{self.statements:7}{self.size:8}  {'' if self.kept else 'PAST'}"
+        return (
+            f"{numbers} {ratio:>9}{self.statements:7}{self.size:8}  {'' if self.kept else 'PAST'}"
+        )
 
 
 async def measure(rig: Rig, client: Client, path: str, rounds: int) -> Taken:

@@ -194,7 +194,9 @@ def _measurements(store: Path, devices: list[str], measurements: int) -> None:
     index = db.execute("SELECT sql FROM file.sqlite_schema WHERE name = 'measured_load'").get
     with db:
         payload = "INSERT INTO payload (source, operation, state, reason, at, finished, bytes, "
-        payload += "digest, spool, counts, raw_kept) VALUES ('', 'DataSubscriberService.DataArrived'"
+        payload += (
+            "digest, spool, counts, raw_kept) VALUES ('', 'DataSubscriberService.DataArrived'"
+        )
         payload += ", 'loaded', '', :at, :at, 1, :digest, '', X'7B7D', 0) RETURNING id"
         loads: list[int] = []
         for day in range(days):

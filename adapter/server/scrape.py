@@ -46,9 +46,7 @@ class Scrape:
 
     def sum(self, name: str, **labels: str) -> float:
         wanted = labels.items()
-        return sum(
-            value for given, value in self.samples.get(name, ()) if wanted <= given.items()
-        )
+        return sum(value for given, value in self.samples.get(name, ()) if wanted <= given.items())
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """Sums by the words of a label."""

@@ -56,7 +56,6 @@ from adapter.web.api.call import (
     install_status_of,
     limit_of,
     member,
-    place_to_wait,
     require,
     wait_of,
 )
@@ -382,7 +381,7 @@ async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = wait_of(api, asked)
     if not wait_s:
         return _far(api, await api.gateway.commands.get(_command(asked)))
-    async with place_to_wait(api):
+    with api.waiting.taken(asked.key):
         return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
 
 
