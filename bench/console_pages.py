@@ -106,9 +106,8 @@ class Client:
 
     def __init__(self, visitor: Visitor) -> None:
         self._to = urlsplit(visitor.url)
-        cookies = visitor.http.cookie_jar.filter_cookies(visitor.url)  # type: ignore[arg-type]
         jar = {each.key: each.value for each in visitor.http.cookie_jar}
-        self._cookies = "; ".join(f"{k}={v}" for k, v in {**jar, **cookies}.items() if v)
+        self._cookies = "; ".join(f"{name}={value}" for name, value in jar.items() if value)
 
     async def open(self) -> None:
         self._read, self._write = await asyncio.open_connection(self._to.hostname, self._to.port)

@@ -5,6 +5,7 @@ the gateway counts them; all else is stored by the gateway.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,12 @@ _A_DAY: Final = 86_400 // _INTERVAL_S
 _KEPT_HOURS: Final = 8 * 24
 _FILLED: Final = "filled.json"
 
+_PAYLOAD: Final = """
+INSERT INTO payload (source, operation, state, reason, at, finished, bytes, digest, spool, counts,
+                     raw_kept)
+VALUES ('', 'DataSubscriberService.DataArrived', 'loaded', '', :at, :at, 1, :digest, '', X'7B7D', 0)
+RETURNING id"""
+_LOAD: Final = "INSERT INTO load (payload, state, started) VALUES (?, 'loaded', ?) RETURNING id"
 _CHANNELS: Final = """
 INSERT INTO channel (device, component, kind, same_quantity, source, seconds, endpoint, unit,
                      quantity, tou, sqi)
@@ -65,13 +72,8 @@ ORDER BY 1, 2"""
 async def fill(folder: Path, *, commands: int, orders: int, measurements: int) -> bool:
     """False: the folder has it all from before. Raises SystemExit where it has something else."""
     wanted = {"commands": commands, "orders": orders, "measurements": measurements}
-    made = folder / _FILLED
-    if made.exists():
-        if json.loads(made.read_text()) != wanted:
-            raise SystemExit(f"{folder} was filled with {made.read_text()}: name another folder")
+    if _is_filled(folder, wanted):
         return False
-    if list(folder.iterdir()):
-        raise SystemExit(f"{folder} is not empty, and was not filled by this")
     async with a_rig(folder=folder) as rig:
         await _commands(rig, commands)
         await _orders(rig, orders)
@@ -82,8 +84,23 @@ async def fill(folder: Path, *, commands: int, orders: int, measurements: int) -
         rig.gateway.readings.completeness.loaded()
         while await rig.gateway.readings.completeness.once():
             pass
-    made.write_text(json.dumps(wanted))
+    _filled(folder, wanted)
     return True
+
+
+def _is_filled(folder: Path, wanted: Mapping[str, int]) -> bool:
+    made = folder / _FILLED
+    if not made.exists():
+        if list(folder.iterdir()):
+            raise SystemExit(f"{folder} is not empty, and was not filled by this")
+        return False
+    if json.loads(made.read_text()) != wanted:
+        raise SystemExit(f"{folder} was filled with {made.read_text()}: name another folder")
+    return True
+
+
+def _filled(folder: Path, wanted: Mapping[str, int]) -> None:
+    (folder / _FILLED).write_text(json.dumps(wanted))
 
 
 async def _commands(rig: Rig, commands: int) -> None:
@@ -193,17 +210,11 @@ def _measurements(store: Path, devices: list[str], measurements: int) -> None:
         db.pragma(f"{database}.synchronous", "off")
     index = db.execute("SELECT sql FROM file.sqlite_schema WHERE name = 'measured_load'").get
     with db:
-        payload = "INSERT INTO payload (source, operation, state, reason, at, finished, bytes, "
-        payload += (
-            "digest, spool, counts, raw_kept) VALUES ('', 'DataSubscriberService.DataArrived'"
-        )
-        payload += ", 'loaded', '', :at, :at, 1, :digest, '', X'7B7D', 0) RETURNING id"
         loads: list[int] = []
         for day in range(days):
             at = micros(start + timedelta(days=day + 1, minutes=5))
-            number = db.execute(payload, {"at": at, "digest": str(day).encode()}).get
-            load = "INSERT INTO load (payload, state, started) VALUES (?, 'loaded', ?) RETURNING id"
-            loads.append(db.execute(load, (number, at)).get)
+            number = db.execute(_PAYLOAD, {"at": at, "digest": str(day).encode()}).get
+            loads.append(db.execute(_LOAD, (number, at)).get)
         db.execute("DROP INDEX file.measured_load")
         words = "INSERT INTO conversion (words) VALUES ('as it came') RETURNING id"
         conversion = db.execute(words).get
