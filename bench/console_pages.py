@@ -157,7 +157,7 @@ def measuring(rig: Rig) -> Metrics:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Taken:
     page_ms: float
     page_cpu_ms: float
@@ -211,10 +211,16 @@ async def measure(rig: Rig, client: Client, path: str, rounds: int) -> Taken:
         await client.get(path)
         page.append(((time.perf_counter() - began) * 1e3, (time.process_time() - busy) * 1e3))
         alone.append(await database.query(partial(heard.again, stops)))
-    medians = [
-        statistics.median(each[n] for each in found) for found in (page, alone) for n in (0, 1)
-    ]
-    return Taken(*medians, statements=len(heard.ran), size=size)
+    page_ms, page_cpu_ms = map(statistics.median, zip(*page, strict=True))
+    sql_ms, sql_cpu_ms = map(statistics.median, zip(*alone, strict=True))
+    return Taken(
+        page_ms=page_ms,
+        page_cpu_ms=page_cpu_ms,
+        sql_ms=sql_ms,
+        sql_cpu_ms=sql_cpu_ms,
+        statements=len(heard.ran),
+        size=size,
+    )
 
 
 async def main(asked: argparse.Namespace) -> int:

@@ -40,6 +40,7 @@ _WAITS: Final = 50
 
 WAITING: Final = a_command(_WAITS).id
 METER: Final = "MX17"
+_POINTS: Final = 3_000
 _GROUPS: Final = 20
 _INTERVAL_S: Final = 900
 _A_DAY: Final = 86_400 // _INTERVAL_S
@@ -118,6 +119,7 @@ def _command(number: int) -> Command:
         outcome=None if waits else Outcome.SUCCEEDED,
         reason="the head end said no",
         waits_since=NOON,
+        service_point=ServicePointId(f"SPX{number % _POINTS}"),
     )
     sent = replace(a_communication(made.id), state=CommunicationState.COMPLETED, work=Work.NONE)
     return replace(made, communications=(sent,))
