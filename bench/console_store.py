@@ -20,6 +20,7 @@ from adapter.engine.upkeep.durations import HourOf, Measure, Spread
 from adapter.model.ids import ServicePointId
 from adapter.model.values import replace
 from adapter.orders.order import OrderKind
+from adapter.store.readings.completeness import SqliteCompleteness
 from adapter.store.readings.file import path_beside
 from adapter.store.rows import micros
 from adapter.store.upkeep.durations import SqliteDurations
@@ -44,6 +45,7 @@ _POINTS: Final = 3_000
 _GROUPS: Final = 20
 _INTERVAL_S: Final = 900
 _A_DAY: Final = 86_400 // _INTERVAL_S
+_COUNTED: Final = 10_000
 _KEPT_HOURS: Final = 8 * 24
 _FILLED: Final = "filled.json"
 
@@ -82,8 +84,8 @@ async def fill(folder: Path, *, commands: int, orders: int, measurements: int) -
         await _others(rig)
     _measurements(folder / "gateway.db", [f"MX{n}" for n in range(orders)], measurements)
     async with a_rig(folder=folder) as rig:
-        rig.gateway.readings.completeness.loaded()
-        while await rig.gateway.readings.completeness.once():
+        zone = rig.gateway.readings.completeness.zone
+        while await SqliteCompleteness(rig.store.database, zone).count_days(most=_COUNTED):
             pass
     _filled(folder, wanted)
     return True
@@ -210,6 +212,7 @@ def _measurements(store: Path, devices: list[str], measurements: int) -> None:
     db.execute("ATTACH ? AS file", (str(path_beside(store)),))
     for database in ("main", "file"):
         db.pragma(f"{database}.synchronous", "off")
+        db.pragma(f"{database}.journal_mode", "off")
     index = db.execute("SELECT sql FROM file.sqlite_schema WHERE name = 'measured_load'").get
     with db:
         loads: list[int] = []
@@ -235,4 +238,6 @@ def _measurements(store: Path, devices: list[str], measurements: int) -> None:
         )
         db.execute("UPDATE newest SET load = ?", (loads[-1],))
         db.execute(index.replace("INDEX measured_load", "INDEX file.measured_load"))
+    for database in ("main", "file"):
+        db.pragma(f"{database}.journal_mode", "wal")
     db.close()

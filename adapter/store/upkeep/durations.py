@@ -1,8 +1,9 @@
 """How long things took, by hour: the DurationStore port in the gateway's SQLite file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -14,6 +15,8 @@ from adapter.store.transaction import Transaction
 
 _classes: Final = msgspec.json.Decoder(list[int]).decode
 _HIGHEST: Final = 2**63 - 1
+_MEASURES: Final[Mapping[Any, Measure]] = {each.value: each for each in Measure}
+_hour: Final = lru_cache(maxsize=4_096)(moment)
 
 ONE: Final = """
 SELECT count, total_s, most_s, classes FROM duration WHERE hour = ? AND measure = ? AND name = ?"""
@@ -57,10 +60,7 @@ class SqliteDurations:
         def look(db: apsw.Connection) -> list[HourOf]:
             return [
                 HourOf(
-                    hour=moment(int(str(hour))),
-                    measure=Measure(str(measure)),
-                    name=str(name),
-                    spread=_spread(rest),
+                    hour=_hour(hour), measure=_MEASURES[measure], name=name, spread=_spread(rest)
                 )
                 for hour, measure, name, *rest in db.execute(LISTED, values)
             ]

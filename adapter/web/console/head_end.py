@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.flows import Operation
-from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
+from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread, by_name
 from adapter.errors import NotSent, OutcomeUnknown, Refused
 from adapter.server.scrape import Scrape
 from adapter.web.api import subscriptions
@@ -81,10 +81,15 @@ class CalledBack:
 async def load(view: PageView) -> Mapping[str, object]:
     newest = view.now.replace(minute=0, second=0, microsecond=0)
     first = newest - timedelta(hours=_HOURS - 1)
-    calls = await _hours(view, Measure.CALL, first)
-    results = await _hours(view, Measure.TOKEN_TO_RESULT, first)
-    arrivals = (await _hours(view, Measure.ARRIVAL_TO_SEEN, first))[0]
-    measured = None if view.metrics is None else await view.metrics.scrape()
+    calls, results, arrivals, measured, subscribed = await asyncio.gather(
+        _hours(view, Measure.CALL, first),
+        _hours(view, Measure.TOKEN_TO_RESULT, first),
+        view.api.gateway.upkeep.durations.hours(
+            DurationFilter(start=first, measure=Measure.ARRIVAL_TO_SEEN, name=_STATUS)
+        ),
+        _measured(view),
+        view.read(subscriptions.SubscriptionsOut, subscriptions.list_subscriptions),
+    )
     paces = _with_failures(_paces(*calls), measured)
     chosen = view.query.get("operation", "")
     if chosen not in {each.name for each in paces}:
@@ -102,12 +107,14 @@ async def load(view: PageView) -> Mapping[str, object]:
         "called_back": _called_back(calls[0], results[0], arrivals),
         "measured": measured,
         "signals": {} if measured is None else measured.by("signals_total", "signal"),
-        "subscribed": await view.read(
-            subscriptions.SubscriptionsOut, subscriptions.list_subscriptions
-        ),
+        "subscribed": subscribed,
         "facts": facts,
         "certificates": [(each, _tone(each, view.now)) for each in ends],
     }
+
+
+async def _measured(view: PageView) -> Scrape | None:
+    return None if view.metrics is None else await view.metrics.scrape()
 
 
 _Both = tuple[Sequence[HourOf], Sequence[HourOf]]
@@ -116,20 +123,22 @@ _Both = tuple[Sequence[HourOf], Sequence[HourOf]]
 async def _hours(view: PageView, measure: Measure, first: datetime) -> _Both:
     """The last hours, and the same a week ago."""
     durations = view.api.gateway.upkeep.durations
-    now = await durations.hours(DurationFilter(start=first, measure=measure))
     start = first - _WEEK
     end = start + timedelta(hours=_HOURS)
-    return now, await durations.hours(DurationFilter(start=start, end=end, measure=measure))
+    return await asyncio.gather(
+        durations.hours(DurationFilter(start=first, measure=measure)),
+        durations.hours(DurationFilter(start=start, end=end, measure=measure)),
+    )
 
 
 def _paces(now: Sequence[HourOf], week_ago: Sequence[HourOf]) -> list[HeadEndPace]:
     """The most often called first."""
-    made: dict[str, HeadEndPace] = {}
-    for each in now:
-        made.setdefault(each.name, HeadEndPace(name=each.name)).now.merge(each.spread)
-    for each in week_ago:
-        made.setdefault(each.name, HeadEndPace(name=each.name)).week_ago.merge(each.spread)
-    return sorted(made.values(), key=lambda each: (-each.now.count, each.name))
+    lately, before = by_name(now), by_name(week_ago)
+    made = [
+        HeadEndPace(name=name, now=lately.get(name, Spread()), week_ago=before.get(name, Spread()))
+        for name in {**lately, **before}
+    ]
+    return sorted(made, key=lambda each: (-each.now.count, each.name))
 
 
 def _with_failures(paces: list[HeadEndPace], measured: Scrape | None) -> list[HeadEndPace]:
@@ -174,7 +183,7 @@ def _called_back(
 ) -> CalledBack:
     return CalledBack(
         results=sum(each.spread.count for each in results),
-        callbacks=sum(each.spread.count for each in arrivals if each.name.endswith(_STATUS)),
+        callbacks=sum(each.spread.count for each in arrivals),
         polls=sum(each.spread.count for each in calls if each.name.endswith(_POLL)),
     )
 
