@@ -59,18 +59,6 @@ class Spread:
         self.most_s = max(self.most_s, other.most_s)
         self.classes = [one + two for one, two in zip(self.classes, other.classes, strict=True)]
 
-    @classmethod
-    def of_all(cls, spreads: "Sequence[Spread]") -> "Spread":
-        """All of them together."""
-        if not spreads:
-            return cls()
-        return cls(
-            count=sum(each.count for each in spreads),
-            total_s=sum(each.total_s for each in spreads),
-            most_s=max(each.most_s for each in spreads),
-            classes=list(map(sum, zip(*(each.classes for each in spreads), strict=True))),
-        )
-
     def quantile(self, part: float) -> float | None:
         """At most so long took that part of them: the upper end of its class, or the longest."""
         if not self.count:
@@ -106,20 +94,15 @@ class DurationFilter:
     name: str | None = None
 
 
-def by_name(hours: Sequence[HourOf]) -> Mapping[str, Spread]:
-    """All hours of each name together, in the order in which the names come first."""
-    found: dict[str, list[Spread]] = {}
-    for each in hours:
-        found.setdefault(each.name, []).append(each.spread)
-    return {name: Spread.of_all(spreads) for name, spreads in found.items()}
-
-
 class DurationStore(Protocol):
     async def add_durations(self, rows: Sequence[HourOf], *, forget_before: datetime) -> None:
         """Add to what the hours have; what is older is removed."""
 
     async def durations(self, wanted: DurationFilter) -> Sequence[HourOf]:
         """The newest hour first."""
+
+    async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
+        """All hours of each name together."""
 
 
 class Durations:
@@ -181,6 +164,11 @@ class Durations:
         """By hour, the newest first; what the present minute has is among them."""
         await self.write()
         return [] if self._store is None else await self._store.durations(wanted)
+
+    async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
+        """The same, all hours of each name together."""
+        await self.write()
+        return {} if self._store is None else await self._store.sums(wanted)
 
 
 def _hour_of(at: datetime) -> datetime:

@@ -82,10 +82,11 @@ class SqliteTodos:
         """Those that changed since the last look are read; of all it is looked at who is dark."""
         if self._opening != self._store.openings:
             self._opening, self._seen = self._store.openings, {}
-        versions: dict[str, int] = {}
-        for state in sorted(TO_DO):
-            for id_, version in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit}):
-                versions[id_] = version
+        versions: dict[str, int] = {
+            id_: version
+            for state in sorted(TO_DO)
+            for id_, version in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit})
+        }
         seen = {
             id_: known
             for id_, version in versions.items()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.activity import TO_DO, State
-from adapter.engine.upkeep.durations import DurationFilter, Measure, Spread, by_name
+from adapter.engine.upkeep.durations import DurationFilter, Measure, Spread
 from adapter.engine.upkeep.todo import TodoEntry
 from adapter.model.values import replace
 from adapter.server.scrape import Scrape
@@ -74,6 +74,7 @@ class Stage:
 
 
 async def load(view: PageView) -> Mapping[str, object]:
+    await view.api.gateway.upkeep.durations.write()
     (waiting, measured), ready, switching, calls, arrivals = await asyncio.gather(
         _waiting(view),
         view.read(upkeep.ReadyOut, upkeep.get_readiness),
@@ -112,13 +113,12 @@ async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
     hour = view.now.replace(minute=0, second=0, microsecond=0)
     start = hour - _SPAN + timedelta(hours=1)
     durations = view.api.gateway.upkeep.durations
-    found, before = await asyncio.gather(
-        durations.hours(DurationFilter(start=start, measure=measure)),
-        durations.hours(
+    now, then = await asyncio.gather(
+        durations.sums(DurationFilter(start=start, measure=measure)),
+        durations.sums(
             DurationFilter(start=start - _DAY, end=start - _DAY + _SPAN, measure=measure)
         ),
     )
-    now, then = by_name(found), by_name(before)
     made = [
         OperationPace(
             name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread())
