@@ -1,5 +1,6 @@
 """A meter: on or off and by what, its month as a picture, what is missing, who has spoken to it."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from adapter.commands.activity import Command
 from adapter.commands.calls import ReadingKind
 from adapter.commands.rules import lanes_of
 from adapter.engine.commands.ports import Filter
+from adapter.engine.commands.unsent import unsent_of
 from adapter.engine.events.ports import EventFilter, StoredEvent
 from adapter.engine.readings.reports import ValueQuery, ValueRow
 from adapter.errors import NotFound
@@ -105,6 +107,9 @@ async def load(view: PageView) -> Mapping[str, object]:
         )[:50],
         "commands": within[:50],
         "lanes": _lanes(listing.rows),
+        "unsent": defaultdict(
+            lambda: None, await unsent_of(listing.rows, view.api.gateway.upkeep.switch_safety)
+        ),
     }
 
 
