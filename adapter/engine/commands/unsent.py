@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.commands.activity import Command, Communication, CommunicationState, State
-from adapter.commands.flows import SWITCH_KINDS
+from adapter.commands.flows import NATURE, SWITCH_KINDS, Leaves
+from adapter.commands.rules import in_window
 from adapter.engine.commands.switch_safety import SwitchSafety, Waiting
 from adapter.model.ids import CommandId
 
@@ -25,6 +26,8 @@ class UnsentReason(StrEnum):
     """No connect and no disconnect leaves."""
     LIMITED = "limited"
     """It waits for room in a cap or quota."""
+    HOURS = "hours"
+    """A disconnect, outside the hours for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,9 @@ def _why(
     holds = safety.holds.all() if command.request.kind in SWITCH_KINDS else ()
     if holds:
         return Unsent(why=UnsentReason.HELD, text=f"switching is held: {holds[0].text}")
+    opens = NATURE[command.request.kind].leaves is Leaves.OPEN
+    if opens and not in_window(safety.policy, now=safety.clock.now()):
+        return Unsent(why=UnsentReason.HOURS, text="waits for the hours for disconnects")
     if waiting is not None:
         of = f" of {waiting.member}" if waiting.member else ""
         text = f"waits for room in the limit {waiting.limit}{of}"
@@ -72,4 +78,7 @@ def _why(
     if sending.tries:
         text = f"was tried {sending.tries} times, and nothing has left; is tried again"
         return Unsent(why=UnsentReason.QUEUED, text=text, until=sending.wake)
-    return Unsent(why=UnsentReason.QUEUED, text="waits for its turn")
+    turn = "waits for its turn"
+    if opens and safety.policy.per_hour is not None:
+        turn += f", or for room among the {safety.policy.per_hour} disconnects of an hour"
+    return Unsent(why=UnsentReason.QUEUED, text=turn)

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ from adapter.server.server import Server
 from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
+    PREFIX,
     READ_AT_ONCE,
     ApiContext,
     ApiRequest,
@@ -46,6 +47,7 @@ from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 from adapter.web.console.console import Console
+from adapter.web.console.rendering import ROOT
 from adapter.web.measured import Measured
 
 _JSON: Final = "application/json"
@@ -107,6 +109,11 @@ class Rest(Server):
     def api(self) -> ApiContext:
         """What its calls work with."""
         return self._api
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        found = {"api": f"{self.url}{PREFIX}"}
+        return found | ({"console": f"{self.url}{ROOT}"} if self.settings.console.enabled else {})
 
     async def start(self) -> str:
         self._api.gateway.feed.let_wait(True)
