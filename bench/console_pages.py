@@ -25,10 +25,13 @@ import apsw
 from adapter.engine.clock import HandClock
 from adapter.headend.limits import Limits
 from adapter.headend.settings import LimitSettings
+from adapter.server import event_loop
+from adapter.service.app import made_to_stay
 from adapter.service.metrics import Metrics
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
 from adapter.web.console.pages import PAGES
+from adapter.web.console.rendering import environment
 from adapter.webhooks.sender import WebhookReceiver
 from bench.console_store import METER, WAITING, fill
 from tests.engine.feed.receiving import a_receiver
@@ -234,7 +237,9 @@ async def main(asked: argparse.Namespace) -> int:
         if await fill(folder, **sizes):
             print(f"filled in {time.perf_counter() - began:.0f} s")
         receiver = WebhookReceiver(a_receiver("http://127.0.0.1:1"), HandClock(NOON))
-        rig = await stack.enter_async_context(a_rig(folder=folder, receivers=[receiver]))
+        with made_to_stay():  # as `openway serve` does
+            rig = await stack.enter_async_context(a_rig(folder=folder, receivers=[receiver]))
+            environment()
         rig.rest.metrics = measuring(rig)
         visitor = await stack.enter_async_context(a_visitor(rig, "admin"))
         client = Client(visitor)
@@ -270,4 +275,4 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(main(arguments())))
+    raise SystemExit(event_loop.run(main(arguments())))

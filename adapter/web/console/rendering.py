@@ -15,10 +15,10 @@ from aiohttp import web
 
 from adapter import __version__
 from adapter.web.console.buttons import BUTTONS
+from adapter.web.console.elements import ELEMENTS, ROOT
 from adapter.web.console.live import Parts
 from adapter.web.console.words import FILTERS
 
-ROOT: Final = "/console"
 _LIVE: Final = "live_"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -61,7 +61,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(FILTERS)
     made.globals.update(
-        root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS, linked=linked
+        ELEMENTS, root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS, linked=linked
     )
     made.globals["ui"] = made.get_template("ui.html").module
     return made

@@ -27,7 +27,7 @@ _TONES: Final[Mapping[str, str]] = {
 }
 
 
-def tone(value: object) -> str:
+def tone_of(value: object) -> str:
     """Of a state, by its name in code or its title."""
     word = str(value).replace("_", " ").lower()
     return "urgent" if word.endswith(" error") else _TONES.get(word, "")

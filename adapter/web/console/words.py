@@ -9,8 +9,6 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from adapter.web.console.tones import tone
-
 _NONE: Final = "–"
 _BETWEEN: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -151,5 +149,4 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "operation": operation,
     "details": details,
     "twice": twice,
-    "tone": tone,
 }
