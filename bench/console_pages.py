@@ -3,8 +3,8 @@
 Of each page: from the request to the last byte over loopback, by the clock; what the process
 computed meanwhile (CPU of all its threads, the client's part is small); and the same of the
 statements that the page ran: run again with the same values, as many rows fetched, nothing done
-with them. Medians. A page keeps to its bound if its CPU is at most three times that of its
-statements; where those take less than 1 ms a ratio says nothing, and 15 ms are the bound.
+with them. Medians. The bound of a page is three times the CPU of its statements; where those take
+less than 1 ms a ratio says nothing, and 15 ms are the bound. The last column names what it keeps.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -42,6 +43,14 @@ _TIMES: Final = 3.0
 _LEAST_MS: Final = 1.0
 _MOST_MS: Final = 15.0
 _SLOWEST_MS: Final = 300.0
+_KEYS: Final = {"ratio": "3 x", "small": "15 ms", "few": "15 ms*", "past": ""}
+_TOLD: Final = """
+3 x     {ratio}: CPU at most three times that of the statements
+15 ms   {small}: the statements take less than 1 ms, the page at most 15 ms of CPU
+15 ms*  {few}: the statements take more than 1 ms, the page more than three times that, and at most
+        15 ms of CPU
+PAST    {past}: more than that
+SLOW    {slow}: 300 ms or more by the clock, whoever else uses the machine"""
 _MORE: Final = {
     "/commands": ("/commands?state=communication_error", "/commands?requester=cis&open=true"),
     "/orders": ("/orders?open=true",),
@@ -174,20 +183,20 @@ class Taken:
         return self.sql_cpu_ms >= _LEAST_MS
 
     @property
-    def kept(self) -> bool:
-        if self.page_ms >= _SLOWEST_MS:
-            return False
-        if self.meaningful:
-            return self.page_cpu_ms <= _TIMES * self.sql_cpu_ms
-        return self.page_cpu_ms <= _MOST_MS
+    def verdict(self) -> str:
+        """Which bound it keeps; empty: none."""
+        if self.page_cpu_ms <= _TIMES * self.sql_cpu_ms:
+            return f"{_TIMES:.0f} x"
+        if self.page_cpu_ms <= _MOST_MS:
+            return f"{_MOST_MS:.0f} ms" + ("*" if self.meaningful else "")
+        return ""
 
     def __str__(self) -> str:
         ratio = f"{self.page_cpu_ms / self.sql_cpu_ms:5.1f} x" if self.meaningful else "  < 1 ms"
         figures = (self.page_ms, self.page_cpu_ms, self.sql_ms, self.sql_cpu_ms)
         numbers = "".join(f"{each:9.2f}" for each in figures)
-        return (
-            f"{numbers} {ratio:>9}{self.statements:7}{self.size:8}  {'' if self.kept else 'PAST'}"
-        )
+        said = (self.verdict or "PAST") + (" SLOW" if self.page_ms >= _SLOWEST_MS else "")
+        return f"{numbers} {ratio:>9}{self.statements:7}{self.size:8}  {said}"
 
 
 async def measure(rig: Rig, client: Client, path: str, rounds: int) -> Taken:
@@ -248,19 +257,17 @@ async def main(asked: argparse.Namespace) -> int:
         print(", ".join(f"{n} {name}" for name, n in sizes.items()), f"; medians of {asked.rounds}")
         print(f"{'page':<64}{'ms':>9}{'CPU ms':>9}{'SQL ms':>9}{'its CPU':>9}", end="")
         print(f" {'CPU/CPU':>9}{'stmts':>7}{'bytes':>8}")
-        past = 0
+        verdicts: Counter[str] = Counter()
+        slow = 0
         for paths in (await addresses(rig)).values():
             for path in paths:
                 if asked.page is None or asked.page in path:
                     taken = await measure(rig, client, path, asked.rounds)
-                    past += not taken.kept
+                    verdicts[taken.verdict] += 1
+                    slow += taken.page_ms >= _SLOWEST_MS
                     print(f"{(path or '/')[:63]:<64}{taken}", flush=True)
-        print(
-            f"bound: CPU at most {_TIMES:.0f} x that of the statements; where those take less than "
-            f"{_LEAST_MS:.0f} ms (< 1 ms), {_MOST_MS:.0f} ms of CPU; {_SLOWEST_MS:.0f} ms by the "
-            f"clock. {past} past it"
-        )
-        return 1 if past else 0
+        print(_TOLD.format(slow=slow, **{name: verdicts[key] for name, key in _KEYS.items()}))
+        return 1 if verdicts[""] or slow else 0
 
 
 def arguments() -> argparse.Namespace:
