@@ -47,7 +47,7 @@ from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 from adapter.web.console.console import Console
-from adapter.web.console.rendering import ROOT
+from adapter.web.console.elements import ROOT
 from adapter.web.measured import Measured
 
 _JSON: Final = "application/json"

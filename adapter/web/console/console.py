@@ -24,6 +24,7 @@ from adapter.web.console import many
 from adapter.web.console.answers import told_by
 from adapter.web.console.buttons import ALL_LIMITS, BUTTONS, Button, FieldKind
 from adapter.web.console.closed import ClosedEntries
+from adapter.web.console.elements import ROOT
 from adapter.web.console.forms import (
     Form,
     body_of,
@@ -35,7 +36,6 @@ from adapter.web.console.live import Live, Parts
 from adapter.web.console.pages import NAVIGATION, PAGES, PageRow
 from adapter.web.console.rendering import (
     HEADERS,
-    ROOT,
     environment,
     html,
     parts_of,

@@ -1,6 +1,5 @@
 """A meter: on or off and by what, its month as a picture, what is missing, who has spoken to it."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,9 +106,7 @@ async def load(view: PageView) -> Mapping[str, object]:
         )[:50],
         "commands": within[:50],
         "lanes": _lanes(listing.rows),
-        "unsent": defaultdict(
-            lambda: None, await unsent_of(listing.rows, view.api.gateway.upkeep.switch_safety)
-        ),
+        "unsent": await unsent_of(listing.rows, view.api.gateway.upkeep.switch_safety),
     }
 
 

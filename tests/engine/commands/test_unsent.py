@@ -53,11 +53,11 @@ async def test_what_is_not_due_or_has_left_is_not_among_them(tmp_path: Path) -> 
     async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
         await now.submit(0)
         later = await now.submit(1, effective_at=NOON + HOUR)
-        commands = [row for row in (await now.gateway.commands.list()).rows]
+        commands = list((await now.gateway.commands.list()).rows)
         found = await unsent_of(commands, now.gateway.upkeep.switch_safety)
         assert later not in found
         await now.work()
-        commands = [row for row in (await now.gateway.commands.list()).rows]
+        commands = list((await now.gateway.commands.list()).rows)
         assert not await unsent_of(commands, now.gateway.upkeep.switch_safety)
         states = {each.activity.state for each in commands}
         assert State.WAITING_FOR_EFFECTIVE_DATE in states
