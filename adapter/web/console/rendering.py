@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
-from urllib.parse import urlencode
 
 import jinja2
 from aiohttp import web
@@ -61,16 +60,10 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(FILTERS)
     made.globals.update(
-        ELEMENTS, root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS, linked=linked
+        ELEMENTS, root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS
     )
     made.globals["ui"] = made.get_template("ui.html").module
     return made
-
-
-def linked(path: str, **query: object) -> str:
-    """The address of a page of the console, with what stands in its query."""
-    given = {name: str(value) for name, value in query.items() if value not in (None, "")}
-    return ROOT + path + (f"?{urlencode(given)}" if given else "")
 
 
 def html(template: str, context: Mapping[str, object], *, status: int = 200) -> web.Response:
