@@ -43,12 +43,12 @@ from adapter.web.api.call import (
     require,
 )
 from adapter.web.api.incoming import CALLER, check_headers, decoded, query_of
+from adapter.web.api.measured import Measured
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 from adapter.web.console.console import Console
 from adapter.web.console.elements import ROOT
-from adapter.web.measured import Measured
 
 _JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -18,6 +18,7 @@ from adapter.server.credentials import CallerEnded
 from adapter.server.settings import Role
 from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, require
 from adapter.web.api.incoming import CALLER, query_of
+from adapter.web.api.measured import Measured
 from adapter.web.api.problems import ProblemRaised, of_error
 from adapter.web.api.routes import ANY
 from adapter.web.console import many
@@ -43,7 +44,6 @@ from adapter.web.console.rendering import (
 )
 from adapter.web.console.session import ConsoleSession, Sessions
 from adapter.web.console.view import NOTHING, PageView, carry_out
-from adapter.web.measured import Measured
 
 _COOKIE: Final = "openway_console"
 _LOGIN_COOKIE: Final = "openway_console_login"
@@ -280,7 +280,8 @@ class Console:
     ) -> None:
         """Until somebody goes, or the session ends."""
         async for changed in parts:
-            if not response.is_connected() or self._session(request) is None:
+            # the ping of a stream notices a caller that has gone much later
+            if request.transport is None or self._session(request) is None:
                 return
             for name, text in changed.items():
                 await response.send(text, event=name)

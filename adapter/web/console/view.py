@@ -14,9 +14,9 @@ from msgspec import Struct
 from adapter.errors import Conflict, NotFound
 from adapter.server.credentials import Caller
 from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
+from adapter.web.api.measured import Measured
 from adapter.web.api.problems import ProblemRaised
 from adapter.web.console.closed import ClosedEntries
-from adapter.web.measured import Measured
 
 S = TypeVar("S", bound=Struct)
 

@@ -118,6 +118,7 @@ async def test_live_pages_of_one_key_leave_half_of_the_places_to_others() -> Non
     async with AsyncExitStack() as stack:
         rig, many = await stack.enter_async_context(a_console("reader", rest=settings))
         other = await stack.enter_async_context(a_visitor(rig, "operator"))
+        rig.rest.console.live = Live(3_600, turn_s=0.01)  # who has gone is noticed at once
         url = f"{rig.rest.url}/console/live/waits"
 
         async def look(visitor: Visitor) -> aiohttp.ClientResponse:
