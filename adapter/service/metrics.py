@@ -95,7 +95,12 @@ class Metrics:
         return generate_latest(_Families([*families, *PROCESS_COLLECTOR.collect()]))
 
     async def scrape(self, todo: Sequence[TodoEntry] | None = None) -> Scrape:
-        found = await self._look(todo)
+        return self._scraped(await self._look(todo))
+
+    def in_memory(self) -> Scrape:
+        return self._scraped(self._own())
+
+    def _scraped(self, found: Mapping[str, Found]) -> Scrape:
         values: dict[str, list[tuple[Mapping[str, str], float]]] = {
             name: [
                 (dict(zip(METRICS[name].labels, words, strict=True)), value)

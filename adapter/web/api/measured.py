@@ -14,3 +14,6 @@ class Measured(Protocol):
     async def scrape(self, todo: Sequence[TodoEntry] | None = None) -> Scrape:
         """The same for a page, but for the histograms. `todo`: the list of what waits for people,
         where it was read just now."""
+
+    def in_memory(self) -> Scrape:
+        """Of that what the store need not be asked for."""

@@ -84,11 +84,11 @@ async def load(view: PageView) -> Mapping[str, object]:
     first = newest - timedelta(hours=_HOURS - 1)
     durations = view.api.gateway.upkeep.durations
     await durations.write()  # what is asked for at once below does not wait for it
-    calls, results, arrivals, measured, subscribed = await asyncio.gather(
+    measured = None if view.metrics is None else view.metrics.in_memory()
+    calls, results, arrivals, subscribed = await asyncio.gather(
         _sums(view, Measure.CALL, first),
         _sums(view, Measure.TOKEN_TO_RESULT, first),
         durations.sums(DurationFilter(start=first, measure=Measure.ARRIVAL_TO_SEEN, name=_STATUS)),
-        _measured(view),
         view.read(subscriptions.SubscriptionsOut, subscriptions.list_subscriptions),
     )
     paces = _with_failures(_paces(*calls), measured)
@@ -112,10 +112,6 @@ async def load(view: PageView) -> Mapping[str, object]:
         "facts": facts,
         "certificates": [(each, _tone(each, view.now)) for each in ends],
     }
-
-
-async def _measured(view: PageView) -> Scrape | None:
-    return None if view.metrics is None else await view.metrics.scrape()
 
 
 _Sums = Mapping[str, Spread]
