@@ -4,6 +4,7 @@ Parts count in plain whole numbers; it is gathered when somebody asks for it. Wh
 be asked for is left out while it does not answer.
 """
 
+import asyncio
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,15 +123,23 @@ class Metrics:
     async def _ask(self, todo: Sequence[TodoEntry] | None) -> Asked:
         gateway = self.gateway
         oldest = {each.name: await each.oldest() for each in gateway.feed.deliveries.all()}
+        ledger, gauges, dark_meters, bounds, switches, limits = await asyncio.gather(
+            gateway.upkeep.ledger(),
+            self._gauges.look(most=MOST_COUNTED),
+            gateway.events.count_without_supply(),
+            gateway.feed.bounds(),
+            gateway.upkeep.switch_safety.store.counts(),
+            gateway.upkeep.switch_safety.limit_states(),
+        )
         return Asked(
-            ledger=await gateway.upkeep.ledger(),
-            gauges=await self._gauges.look(most=MOST_COUNTED),
+            ledger=ledger,
+            gauges=gauges,
             todo=await gateway.upkeep.todo.list() if todo is None else todo,
-            dark_meters=await gateway.events.count_without_supply(),
-            newest=(await gateway.feed.bounds()).newest,
+            dark_meters=dark_meters,
+            newest=bounds.newest,
             oldest={name: at for name, at in oldest.items() if at is not None},
-            switches=await gateway.upkeep.switch_safety.store.counts(),
-            limits=await gateway.upkeep.switch_safety.limit_states(),
+            switches=switches,
+            limits=limits,
         )
 
     # ------------------------------------------------------------ in memory
