@@ -49,8 +49,19 @@ def _devices(row: Row) -> str:
     return ", ".join(named)
 
 
+def state_of(row: Row) -> str:
+    """Where a command stands; where nothing of it has left, why."""
+    unsent = fields(row.get("unsent"))
+    return f"not sent: {unsent['why']}" if unsent else str(row.get("state"))
+
+
 COMMANDS: Final = columns(
-    "command", "id kind state outcome", ("devices", _devices), ("created", "created_at")
+    "command",
+    "id kind",
+    ("state", state_of),
+    "outcome",
+    ("devices", _devices),
+    ("created", "created_at"),
 )
 PARTS: Final = {
     "communications": columns("communication", "id step operation state token attempt failure"),
@@ -152,8 +163,9 @@ def submit(
 def _say_unless_ended(made: Mapping[str, Json], waited_s: float) -> None:
     if outcome_exit(made) is not Exit.UNREACHABLE:
         return
-    state = made.get("state")
-    say(f"still {state} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
+    state, unsent = made.get("state"), fields(made.get("unsent"))
+    where = f"not sent ({unsent['text']})" if unsent else state
+    say(f"still {where} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
     if state == State.WAITING_FOR_MEASUREMENT.value:
         say("its readings have not come: are data subscribed to, at the listener's /openway/data?")
 

@@ -45,7 +45,7 @@ def watch(
             wait_s = max(min(ends - now(), look_s), 0.0)
             answer = client.get(f"/commands/{segment(command_id)}", {"wait": wait_s}, wait_s=wait_s)
             found = fields(answer)
-            current = (found.get("state"), found.get("outcome"), found.get("progress"))
+            current = tuple(map(found.get, ("state", "outcome", "progress", "unsent")))
             changed, seen = current != seen, current
             look_s = _LOOK_S if found.get("progress") is None else _FOLLOW_S
             if changed and lines:
@@ -61,6 +61,8 @@ def watch(
 def _line(found: Mapping[str, Json]) -> str:
     """Where a command stands, in a line."""
     line = f"{found.get('title')}: {found.get('state')}"
+    if unsent := fields(found.get("unsent")):
+        line = f"{found.get('title')}: not sent: {unsent['text']}"
     if far := fields(found.get("progress")):
         told = f"{far['read']} read, {far['failed']} failed, {far['waiting']} to come"
         line = f"{line}: {told}, of {far['expected']}"

@@ -316,6 +316,11 @@ def counted(number: object, name: str, names: str = "") -> str:
     return f"{number} {name}" if number == 1 else f"{number} {names or name + 's'}"
 
 
+def on_terminal() -> bool:
+    """Whether somebody looks at what is printed."""
+    return sys.stdout.isatty()
+
+
 def say(text: str) -> None:
     """A remark for people, not part of the output."""
     click.echo(visible(text), err=True)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from adapter.cli.numbers import WholeNumber
-from adapter.cli.output import Exit, as_json, counted, print_json, print_json_line, print_table, say
+from adapter.cli.output import (
+    Exit,
+    as_json,
+    counted,
+    on_terminal,
+    print_json,
+    print_json_line,
+    print_table,
+    say,
+)
 from adapter.cli.session import Session, with_session
 from adapter.model.values import replace
 from adapter.model.whole_numbers import ROW
@@ -15,6 +24,7 @@ from adapter.model.whole_numbers import ROW
 if TYPE_CHECKING:
     from adapter.demo.demo import DemoLine
     from adapter.demo.order import DemoOrderStep, OrderStory
+    from adapter.service.app import App
     from adapter.service.settings import SimulatorSettings
     from adapter.simulator.server import Simulator
     from adapter.simulator.settings import SimulatorConfig
@@ -164,7 +174,14 @@ def serve(session: Session, file: Path | None) -> None:
     start_logging(loaded.settings.log)
     loaded.log_warnings()
     read = partial(load_with_origin, loaded.file, skipped=frozenset({"api.keys"}))
-    event_loop.run(run(loaded.settings, read=read))
+    event_loop.run(run(loaded.settings, read=read, started=_say_where))
+
+
+def _say_where(app: "App") -> None:
+    """For whoever looks at a terminal, among the lines of the log."""
+    if on_terminal():
+        places = {"listener": app.listener.url, **app.rest.addresses}
+        say(f"openway serve: {', '.join(f'{name} {url}' for name, url in places.items())}")
 
 
 @click.command()
@@ -232,6 +249,7 @@ _DEMO_NEXT: Final = (
     "  openway replay fixtures      the same commands from recorded XML, in virtual time",
     "  openway simulate             a head end of your own to build against; scripts its faults",
     "  openway wire decode FILE     any SOAP message of the contract as JSON",
+    "  README.md, Try it            a gateway that stays, with its console in your browser",
     "  docs/index.md                how a command travels, operating it, a real head end",
 )
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -56,8 +57,16 @@ class Server(ABC):
             self._listening or bind(settings.host, settings.port, section=self.section)
         )
         self._door = door
-        log.info(self.started, extra={"url": self.url, "event_loop": event_loop.name()})
+        log.info(
+            self.started,
+            extra={"url": self.url, **self.addresses, "event_loop": event_loop.name()},
+        )
         return self.url
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """What is at the address, by its name; for whoever starts it."""
+        return {}
 
     def use(self, context: ssl.SSLContext) -> None:
         """Show new connections another certificate."""

@@ -475,7 +475,7 @@ class RestSettings:
     leave_s: Annotated[Seconds, "at a stop /readyz says 503 for so long before the ports close"] = (
         1.0
     )
-    waiting_at_once: Annotated[CountOrZero, "callers that may wait at once"] = 200
+    waiting_at_once: Annotated[CountOrZero, "callers that may wait at once; one key has half"] = 200
     failures_per_minute: Annotated[
         Count, "wrong keys of one address; past it 429, but for right keys"
     ] = 30

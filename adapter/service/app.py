@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -260,7 +260,7 @@ async def running(
         listener=listener,
         rest=rest,
         clock=clock,
-    ).text
+    )
     async with AsyncExitStack() as stack:
         core.client.open()
         stack.push_async_callback(core.client.close)
@@ -333,12 +333,18 @@ def command_settings(settings: Settings) -> CommandSettings:
 
 
 async def serve(
-    settings: Settings, *, sinks: Sequence[Sink] = (), read: ReadSettings | None = None
+    settings: Settings,
+    *,
+    sinks: Sequence[Sink] = (),
+    read: ReadSettings | None = None,
+    started: Callable[[App], None] = lambda app: None,
 ) -> None:
-    """Run the service until SIGINT or SIGTERM. Raises StoreFailed when storage broke (I12)."""
+    """Run the service until SIGINT or SIGTERM. `started` is called once it answers. Raises
+    StoreFailed when storage broke (I12)."""
     async with AsyncExitStack() as stack:
         with made_to_stay():
             app = await stack.enter_async_context(build(settings, sinks=sinks, read=read))
+        started(app)
         await until_stopped(app.gateway, app.live)
         await leave(app, settings.api.leave_s)
 

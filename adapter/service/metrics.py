@@ -4,6 +4,7 @@ Parts count in plain whole numbers; it is gathered when somebody asks for it. Wh
 be asked for is left out while it does not answer.
 """
 
+import asyncio
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from adapter.engine.upkeep.durations import BOUNDS_S, Measure, Spread
 from adapter.engine.upkeep.todo import TodoEntry
 from adapter.errors import StoreFailed
 from adapter.headend.limits import Limits
-from adapter.server.scrape import PREFIX
+from adapter.server.scrape import PREFIX, Scrape
 from adapter.service.metric_table import METRICS, MOST_COUNTED, MetricRow, MetricType
 from adapter.store.commands.commands import SqliteStore
 from adapter.store.upkeep.gauges import SqliteGauges, StoreGauges
@@ -81,14 +82,9 @@ class Metrics:
         self._gauges = SqliteGauges(self.store.database)
 
     async def text(self) -> bytes:
-        upkeep = self.gateway.upkeep
-        found = self._own()
-        try:
-            found |= self._of_store(await self._ask())
-        except StoreFailed:
-            found["store_up"] = _one(False)
+        found = await self._look(None)
         durations: dict[str, dict[str, Spread]] = {name: {} for name in _DURATIONS.values()}
-        for (measure, name), spread in upkeep.durations.totals().items():
+        for (measure, name), spread in self.gateway.upkeep.durations.totals().items():
             durations[_DURATIONS[measure]][name] = spread
         families = [
             _histogram(name, row, durations[name])
@@ -99,18 +95,51 @@ class Metrics:
         ]
         return generate_latest(_Families([*families, *PROCESS_COLLECTOR.collect()]))
 
-    async def _ask(self) -> Asked:
+    async def scrape(self, todo: Sequence[TodoEntry] | None = None) -> Scrape:
+        return self._scraped(await self._look(todo))
+
+    def in_memory(self) -> Scrape:
+        return self._scraped(self._own())
+
+    def _scraped(self, found: Mapping[str, Found]) -> Scrape:
+        values: dict[str, list[tuple[Mapping[str, str], float]]] = {
+            name: [
+                (dict(zip(METRICS[name].labels, words, strict=True)), value)
+                for words, value in _with_noughts(METRICS[name], each).items()
+            ]
+            for name, each in found.items()
+        }
+        process = Scrape.of_families(PROCESS_COLLECTOR.collect(), 0.0)
+        return Scrape(self.clock.now().timestamp(), {**process.samples, **values})
+
+    async def _look(self, todo: Sequence[TodoEntry] | None) -> dict[str, Found]:
+        found = self._own()
+        try:
+            found |= self._of_store(await self._ask(todo))
+        except StoreFailed:
+            found["store_up"] = _one(False)
+        return found
+
+    async def _ask(self, todo: Sequence[TodoEntry] | None) -> Asked:
         gateway = self.gateway
         oldest = {each.name: await each.oldest() for each in gateway.feed.deliveries.all()}
+        ledger, gauges, dark_meters, bounds, switches, limits = await asyncio.gather(
+            gateway.upkeep.ledger(),
+            self._gauges.look(most=MOST_COUNTED),
+            gateway.events.count_without_supply(),
+            gateway.feed.bounds(),
+            gateway.upkeep.switch_safety.store.counts(),
+            gateway.upkeep.switch_safety.limit_states(),
+        )
         return Asked(
-            ledger=await gateway.upkeep.ledger(),
-            gauges=await self._gauges.look(most=MOST_COUNTED),
-            todo=await gateway.upkeep.todo.list(),
-            dark_meters=await gateway.events.count_without_supply(),
-            newest=(await gateway.feed.bounds()).newest,
+            ledger=ledger,
+            gauges=gauges,
+            todo=await gateway.upkeep.todo.list() if todo is None else todo,
+            dark_meters=dark_meters,
+            newest=bounds.newest,
             oldest={name: at for name, at in oldest.items() if at is not None},
-            switches=await gateway.upkeep.switch_safety.store.counts(),
-            limits=await gateway.upkeep.switch_safety.limit_states(),
+            switches=switches,
+            limits=limits,
         )
 
     # ------------------------------------------------------------ in memory
@@ -248,10 +277,14 @@ class _Families(Collector):
 def _family(name: str, row: MetricRow, found: Found) -> Metric:
     kind = GaugeMetricFamily if row.type is MetricType.GAUGE else CounterMetricFamily
     made = kind(f"{PREFIX}{name}", row.text, labels=row.labels)
-    always = dict.fromkeys(product(*row.words), 0.0) if row.words or not row.labels else {}
-    for words, value in {**always, **found}.items():
+    for words, value in _with_noughts(row, found).items():
         made.add_metric(words, value)
     return made
+
+
+def _with_noughts(row: MetricRow, found: Found) -> Found:
+    always = dict.fromkeys(product(*row.words), 0.0) if row.words or not row.labels else {}
+    return {**always, **found}
 
 
 def _histogram(name: str, row: MetricRow, spreads: Mapping[str, Spread]) -> Metric:

@@ -178,11 +178,14 @@ async def a_rig(
     spool: Spool | None = None,
     reads_with: Codec | None = None,
     receivers: Sequence[Receiver] = (),
+    folder: Path | None = None,
 ) -> AsyncIterator[Rig]:
+    """`folder` has the store's files, and keeps them."""
     async with AsyncExitStack() as stack:
         clock = HandClock(NOON)
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        store = store_type(new_store(Path(folder) / "gateway.db"), now=clock.now)
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = store_type(new_store(folder / "gateway.db"), now=clock.now)
         await store.open()
         stack.push_async_callback(store.close)
         settings = settings or ListenerSettings(connections=HASTY)

@@ -175,6 +175,11 @@ class SwitchSafetyStore(Protocol):
 
     async def wait_totals(self) -> Sequence[WaitTotal]: ...
 
+    async def waits_of(
+        self, communications: Sequence[CommunicationId]
+    ) -> Mapping[CommunicationId, Waiting]:
+        """Those of them that wait for room."""
+
     async def waiting(
         self, *, limit_name: str | None, after: str, limit: int
     ) -> Sequence[Waiting]: ...

@@ -101,6 +101,9 @@ class DurationStore(Protocol):
     async def durations(self, wanted: DurationFilter) -> Sequence[HourOf]:
         """The newest hour first."""
 
+    async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
+        """All hours of each name together."""
+
 
 class Durations:
     """`total` is since the process was started, for whoever looks from outside."""
@@ -161,6 +164,11 @@ class Durations:
         """By hour, the newest first; what the present minute has is among them."""
         await self.write()
         return [] if self._store is None else await self._store.durations(wanted)
+
+    async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
+        """The same, all hours of each name together."""
+        await self.write()
+        return {} if self._store is None else await self._store.sums(wanted)
 
 
 def _hour_of(at: datetime) -> datetime:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from shlex import quote
 from typing import Final, Protocol
 
@@ -208,7 +209,8 @@ def grouped(todos: Sequence[Todo]) -> Sequence[TodoEntry]:
     for each in sorted(todos, key=lambda each: (each.since, each.id)):
         if not each.behind or each.behind not in known:
             most = max(each.priority, urgent.get(each.id, each.priority))
-            entries.setdefault(entry_of(each), []).append(replace(each, priority=most))
+            told = each if most == each.priority else replace(each, priority=most)
+            entries.setdefault(entry_of(each), []).append(told)
     return [TodoEntry(id=id_, todos=tuple(members)) for id_, members in entries.items()]
 
 
@@ -216,11 +218,16 @@ def entry_of(todo: Todo) -> str:
     """The id of its entry: the same as long as the fault is the same."""
     if todo.subject is TodoSubject.SWITCH_HOLD:
         return f"{todo.subject}.{todo.id}"
-    text = todo.text
-    for own in (todo.id, todo.order, todo.device, todo.service_point):
+    names = (todo.id, todo.order, todo.device, todo.service_point)
+    return f"{todo.subject}.{todo.code}.{_fault(todo.fault, todo.text, names)}"
+
+
+@lru_cache(maxsize=8 * _MOST)
+def _fault(fault: str, text: str, names: tuple[str, ...]) -> str:
+    """The same for texts that differ in ids and numbers alone. The list is read again and again."""
+    for own in names:
         text = text.replace(own, "#") if own and not own.isdigit() else text
-    fault = hashlib.sha256(f"{todo.fault}\n{_VARIES.sub('#', text)}".encode()).hexdigest()
-    return f"{todo.subject}.{todo.code}.{fault[:6]}"
+    return hashlib.sha256(f"{fault}\n{_VARIES.sub('#', text)}".encode()).hexdigest()[:6]
 
 
 def _in_force(claim: Claim | None, entry: TodoEntry) -> Claim | None:

@@ -29,7 +29,7 @@ from adapter.store.commands import reading, writing
 from adapter.store.commands.holds import DROP
 from adapter.store.database import Database
 from adapter.store.registry.service_points import without_supply
-from adapter.store.rows import encode, micros, moment, read_communication
+from adapter.store.rows import as_list, encode, micros, moment, read_communication
 from adapter.store.transaction import Transaction
 
 _S: Final = CommunicationState
@@ -86,6 +86,9 @@ WAITING: Final = f"""
 SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
 {_WAITING} AND limit_wait.communication > :after AND (:name IS NULL OR limit_wait.name = :name)
 ORDER BY limit_wait.communication LIMIT :limit"""
+WAITS_OF: Final = f"""
+SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
+{_WAITING} AND limit_wait.communication IN (SELECT value FROM json_each(?))"""
 ANY_WAITING: Final = "SELECT 1 FROM limit_wait LIMIT 1"
 LOOK_AGAIN: Final = """
 UPDATE communication SET due = :now WHERE +work = 'send' AND due > :now
@@ -239,6 +242,15 @@ class SqliteSwitchSafety:
 
         def look(db: apsw.Connection) -> list[Waiting]:
             return [_waiting(row) for row in db.execute(WAITING, names)]
+
+        return await self._store.query(look)
+
+    async def waits_of(
+        self, communications: Sequence[CommunicationId]
+    ) -> Mapping[CommunicationId, Waiting]:
+        def look(db: apsw.Connection) -> dict[CommunicationId, Waiting]:
+            found = map(_waiting, db.execute(WAITS_OF, (as_list(communications),)))
+            return {each.communication: each for each in found}
 
         return await self._store.query(look)
 

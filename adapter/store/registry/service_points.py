@@ -1,7 +1,8 @@
 """Service points with what is and was at them: looked at by people, not by the loops."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import apsw
@@ -13,16 +14,23 @@ from adapter.model.supply import PointChange, PointView, SwitchedBy
 from adapter.model.values import replace
 from adapter.store.commands import queries, reading
 from adapter.store.database import Database
-from adapter.store.rows import decode_device, decode_install, decode_service_point
+from adapter.store.rows import as_list, decode_device, decode_install, decode_service_point
 
 _SCANNED: Final = 5_000
 """So many service points are looked at for one page: a filter that few pass ends a page early."""
 
 _CHANGES: Final = 500
+_KNOWN: Final = 4_096
 
 _POINTS: Final = "SELECT id, body FROM service_point WHERE id > ? ORDER BY id LIMIT ?"
 _INSTALLS: Final = """
 SELECT body FROM install_event WHERE service_point = ? ORDER BY removed, installed_at DESC"""
+
+STANDING: Final = """
+SELECT s.id, s.body, i.body, d.body
+FROM json_each(?) AS asked CROSS JOIN service_point s ON s.id = asked.value
+    LEFT JOIN install_event i ON i.service_point = s.id LEFT JOIN device d ON d.id = i.device
+ORDER BY s.id, i.removed, i.installed_at DESC"""
 
 
 class SqliteServicePoints:
@@ -44,8 +52,30 @@ class SqliteServicePoints:
 
 def without_supply(db: apsw.Connection, point: ServicePointId) -> bool:
     """Whether no supply gets through there now; False for a point that nobody knows."""
-    body = db.execute(queries.SERVICE_POINT, (point,)).get
-    return body is not None and not _standing(db, decode_service_point(body)).supply.on
+    return point in dark_points(db, [point])
+
+
+def dark_points(
+    db: apsw.Connection, points: Collection[ServicePointId]
+) -> frozenset[ServicePointId]:
+    """Those of them where no supply gets through now."""
+    standing: dict[str, tuple[bytes, list[tuple[bytes, bytes]]]] = {}
+    for id_, point, event, device in db.execute(STANDING, (as_list(points),)) if points else ():
+        installs = standing.setdefault(id_, (point, []))[1]
+        if event is not None and device is not None:
+            installs.append((event, device))
+    return frozenset(
+        ServicePointId(id_)
+        for id_, (point, installs) in standing.items()
+        if _is_dark(point, tuple(installs))
+    )
+
+
+@lru_cache(maxsize=_KNOWN)
+def _is_dark(point: bytes, installs: tuple[tuple[bytes, bytes], ...]) -> bool:
+    """By the rows as they are stored: those of a point change seldom, and are asked for often."""
+    made = tuple((decode_device(device), decode_install(event)) for event, device in installs)
+    return not PointView(service_point=decode_service_point(point), installs=made).supply.on
 
 
 def _page(db: apsw.Connection, wanted: PointFilter) -> PointPage:

@@ -1,8 +1,9 @@
 """How long things took, by hour: the DurationStore port in the gateway's SQLite file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -13,7 +14,10 @@ from adapter.store.rows import encode, micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
 
 _classes: Final = msgspec.json.Decoder(list[int]).decode
+_lists: Final = msgspec.json.Decoder(list[list[int]]).decode
 _HIGHEST: Final = 2**63 - 1
+_MEASURES: Final[Mapping[Any, Measure]] = {each.value: each for each in Measure}
+_hour: Final = lru_cache(maxsize=4_096)(moment)
 
 ONE: Final = """
 SELECT count, total_s, most_s, classes FROM duration WHERE hour = ? AND measure = ? AND name = ?"""
@@ -21,10 +25,15 @@ PUT: Final = """
 INSERT OR REPLACE INTO duration (hour, measure, name, count, total_s, most_s, classes)
 VALUES (?, ?, ?, ?, ?, ?, ?)"""
 FORGET: Final = "DELETE FROM duration WHERE hour < ?"
-LISTED: Final = """
-SELECT hour, measure, name, count, total_s, most_s, classes FROM duration
+_WANTED: Final = """FROM duration
 WHERE hour >= :start AND hour < :end AND (:measure IS NULL OR measure = :measure)
-    AND (:name IS NULL OR name = :name) ORDER BY hour DESC, measure, name"""
+    AND (:name IS NULL OR name = :name)"""
+LISTED: Final = f"""
+SELECT hour, measure, name, count, total_s, most_s, classes {_WANTED}
+ORDER BY hour DESC, measure, name"""
+SUMS: Final = f"""
+SELECT name, sum(count), sum(total_s), max(most_s), group_concat(CAST(classes AS TEXT)) {_WANTED}
+GROUP BY name"""
 
 
 class SqliteDurations:
@@ -47,25 +56,40 @@ class SqliteDurations:
         await self._store.write(work)
 
     async def durations(self, wanted: DurationFilter) -> Sequence[HourOf]:
-        values = {
-            "start": micros_or_none(wanted.start) or 0,
-            "end": micros_or_none(wanted.end) or _HIGHEST,
-            "measure": wanted.measure,
-            "name": wanted.name,
-        }
+        values = _values(wanted)
 
         def look(db: apsw.Connection) -> list[HourOf]:
             return [
-                HourOf(
-                    hour=moment(int(str(hour))),
-                    measure=Measure(str(measure)),
-                    name=str(name),
-                    spread=_spread(rest),
-                )
-                for hour, measure, name, *rest in db.execute(LISTED, values)
+                HourOf(hour=_hour(at), measure=_MEASURES[measure], name=name, spread=_spread(rest))
+                for at, measure, name, *rest in db.execute(LISTED, values)
             ]
 
         return await self._store.query(look)
+
+    async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
+        values = _values(wanted)
+
+        def look(db: apsw.Connection) -> dict[str, Spread]:
+            return {name: _sum(rest) for name, *rest in db.execute(SUMS, values)}
+
+        return await self._store.query(look)
+
+
+def _values(wanted: DurationFilter) -> dict[str, int | str | None]:
+    return {
+        "start": micros_or_none(wanted.start) or 0,
+        "end": micros_or_none(wanted.end) or _HIGHEST,
+        "measure": wanted.measure,
+        "name": wanted.name,
+    }
+
+
+def _sum(row: Sequence[Any]) -> Spread:
+    count, total_s, most_s, lists = row
+    none = Spread().classes
+    known = [each for each in _lists(f"[{lists}]") if len(each) == len(none)]
+    classes = [sum(each) for each in zip(none, *known, strict=True)]
+    return Spread(count=count, total_s=total_s, most_s=most_s, classes=classes)
 
 
 def _spread(row: Sequence[object]) -> Spread:

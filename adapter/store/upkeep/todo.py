@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import apsw
@@ -11,11 +12,12 @@ from adapter.engine.commands.ports import AuditNote
 from adapter.engine.upkeep import todo_kinds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.todo import Claim, Todo
+from adapter.model.ids import CommandId, ServicePointId
 from adapter.store.commands import reading, writing
 from adapter.store.database import Database
 from adapter.store.orders.todo import todo as of_orders
 from adapter.store.readings.queries import VISIBLE
-from adapter.store.registry.service_points import without_supply
+from adapter.store.registry.service_points import dark_points
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import made_of
@@ -23,7 +25,8 @@ from adapter.store.upkeep.failed_rows import made_of
 log = logging.getLogger(__name__)
 
 WAITING_COMMANDS: Final = """
-SELECT id FROM command WHERE state = :state AND state <> 'completed' ORDER BY id LIMIT :limit"""
+SELECT id, version FROM command
+WHERE state = :state AND state <> 'completed' ORDER BY id LIMIT :limit"""
 SET_ASIDE: Final = """
 SELECT id, kind, row, error, detail, first FROM failed_row WHERE state = 'set_aside'
 ORDER BY due, id LIMIT :limit"""
@@ -42,21 +45,63 @@ _CLAIM: Final = "INSERT OR REPLACE INTO todo_claim (entry, by, at) VALUES (?, ?,
 _UNCLAIM: Final = "DELETE FROM todo_claim WHERE entry = ?"
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a command of this version is on the list: where its customer is dark, and where not."""
+
+    version: int
+    point: ServicePointId | None
+    dark: Todo
+    light: Todo
+
+    @classmethod
+    def of(cls, command: Command, version: int) -> "_Seen":
+        dark, light = (todo_kinds.of_command(command, dark=each) for each in (True, False))
+        return cls(version, command.activity.service_point, dark, light)
+
+
 class SqliteTodos:
     """The TodoStore port beside the commands, in the same file."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
+        self._seen: dict[str, _Seen] = {}
+        self._opening = 0
 
     async def waiting(self, *, limit: int) -> Sequence[Todo]:
         def look(db: apsw.Connection) -> list[Todo]:
-            found = _commands(db, limit) + of_orders(db, limit)
+            found = self._commands(db, limit) + of_orders(db, limit)
             for query, make in _ROWS:
                 rows = db.execute(query, {"limit": limit})
                 found += readable([("", row) for row in rows], make)
             return found
 
         return await self._store.query(look)
+
+    def _commands(self, db: apsw.Connection, limit: int) -> list[Todo]:
+        """Those that changed since the last look are read; of all it is looked at who is dark."""
+        if self._opening != self._store.openings:
+            self._opening, self._seen = self._store.openings, {}
+        versions: dict[str, int] = {
+            id_: version
+            for state in sorted(TO_DO)
+            for id_, version in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit})
+        }
+        seen = {
+            id_: known
+            for id_, version in versions.items()
+            if (known := self._seen.get(id_)) is not None and known.version == version
+        }
+        new = [CommandId(id_) for id_ in versions if id_ not in seen]
+        for each in reading.listed(db, new).rows if new else ():
+            seen[each.id] = _Seen.of(each, versions[each.id])
+        self._seen = seen
+        dark = dark_points(db, {each.point for each in seen.values() if each.point is not None})
+        return [
+            seen[id_].dark if seen[id_].point in dark else seen[id_].light
+            for id_ in versions
+            if id_ in seen
+        ]
 
     async def claims(self) -> Mapping[str, Claim]:
         rows = await self._store.read(lambda db: db.execute(_CLAIMS).fetchall())
@@ -83,20 +128,6 @@ def readable(
     if bad:
         log.warning("todo_not_read", extra={"rows": len(bad), "error": repr(bad[0][1])})
     return made
-
-
-def _commands(db: apsw.Connection, limit: int) -> list[Todo]:
-    found: list[Todo] = []
-    for state in sorted(TO_DO):
-        ids = [id_ for (id_,) in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit})]
-        listed = reading.listed(db, ids).rows
-        found += [todo_kinds.of_command(each, dark=_dark(db, each)) for each in listed]
-    return found
-
-
-def _dark(db: apsw.Connection, command: Command) -> bool:
-    point = command.activity.service_point
-    return point is not None and without_supply(db, point)
 
 
 def _set_aside(row: tuple[Any, ...]) -> Todo:

@@ -5,14 +5,12 @@ import json
 import re
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Callable,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -47,6 +45,7 @@ from adapter.server.settings import RestSettings, Role
 from adapter.settings.changes import RunningSettings
 from adapter.web.api.head_end import HeadEndFacts
 from adapter.web.api.problems import ProblemRaised
+from adapter.web.api.waiting_places import WaitingPlaces
 
 S = TypeVar("S", bound=msgspec.Struct)
 E = TypeVar("E", bound=StrEnum)
@@ -170,7 +169,7 @@ class ApiContext:
         self.issuer = (
             None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
         )
-        self.waiting = asyncio.Semaphore(settings.waiting_at_once)
+        self.waiting = WaitingPlaces(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
 
     async def caller_of(self, token: str, *, now: datetime) -> Caller | None:
@@ -181,25 +180,9 @@ class ApiContext:
         return known
 
 
-@asynccontextmanager
-async def place_to_wait(api: ApiContext) -> AsyncIterator[None]:
-    """A place among those who wait. Raises ProblemRaised 429 where there is none."""
-    check_place(api)
-    async with api.waiting:
-        yield
-
-
 def wait_of(api: ApiContext, asked: ApiRequest) -> float:
     """How many seconds the caller waits, as far as the settings let it."""
     return min(seconds_of(asked, "wait"), api.settings.longest_wait_s)
-
-
-def check_place(api: ApiContext) -> None:
-    """Raises ProblemRaised 429 where too many wait."""
-    if api.waiting.locked():
-        raise ProblemRaised(
-            429, "too_many_waiting", "too many wait already", headers={"Retry-After": "1"}
-        )
 
 
 def answer_from(kind: type[S], value: object, **others: object) -> S:

@@ -27,6 +27,7 @@ from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import Filter, Logged
 from adapter.engine.commands.summary import summary
+from adapter.engine.commands.unsent import Unsent, UnsentReason, unsent_of
 from adapter.engine.readings.ports import Blocks
 from adapter.model.device import InstallStatus
 from adapter.model.ids import CommandId, DeviceId, EndpointId, OrderId
@@ -56,7 +57,6 @@ from adapter.web.api.call import (
     install_status_of,
     limit_of,
     member,
-    place_to_wait,
     require,
     wait_of,
 )
@@ -209,8 +209,18 @@ class ProgressOut(Struct, kw_only=True):
     waiting: int
 
 
+class UnsentOut(Struct, kw_only=True):
+    """Why nothing of a command has left for the head end yet. `until` is when it may leave, as it
+    looks now."""
+
+    why: UnsentReason
+    text: str
+    until: datetime | None
+
+
 class CommandOut(Struct, kw_only=True):
-    """A command and where it stands. Times are UTC; `devices` shows the first 100."""
+    """A command and where it stands. Times are UTC; `devices` shows the first 100. `unsent` is said
+    where a command is shown or listed, while nothing of it has left for the head end."""
 
     id: str
     kind: CommandKind
@@ -234,6 +244,7 @@ class CommandOut(Struct, kw_only=True):
     violations: list[str]
     endpoints: EndpointCounts | None
     progress: ProgressOut | None = None
+    unsent: UnsentOut | None = None
     completion_events: list[CompletionOut]
     communications: list[CommunicationOut]
     retries: int
@@ -242,11 +253,15 @@ class CommandOut(Struct, kw_only=True):
     callback_url: str | None = None
 
     @classmethod
-    def of(cls, command: Command, progress: Progress | None = None) -> "CommandOut":
+    def of(
+        cls, command: Command, progress: Progress | None = None, unsent: Unsent | None = None
+    ) -> "CommandOut":
         made = msgspec.convert(summary(command), cls)
         made.callback_url = command.request.callback_url or None
         if progress is not None:
             made.progress = msgspec.convert(progress, ProgressOut, from_attributes=True)
+        if unsent is not None:
+            made.unsent = msgspec.convert(unsent, UnsentOut, from_attributes=True)
         return made
 
 
@@ -369,9 +384,10 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     found = await api.gateway.commands.list(wanted)
     if not found.ids:
         await check_device(api, device)
+    unsent = await unsent_of(found.rows, api.gateway.upkeep.switch_safety)
     return ApiResponse(
         body=CommandPage(
-            items=[CommandOut.of(command) for command in found.rows],
+            items=[CommandOut.of(command, unsent=unsent.get(command.id)) for command in found.rows],
             unreadable=[UnreadableOut.of(row) for row in found.unreadable],
             next=found.next(limit),
         )
@@ -381,9 +397,9 @@ async def list_commands(api: ApiContext, asked: ApiRequest) -> ApiResponse:
 async def get_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     wait_s = wait_of(api, asked)
     if not wait_s:
-        return _far(api, await api.gateway.commands.get(_command(asked)))
-    async with place_to_wait(api):
-        return _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
+        return await _far(api, await api.gateway.commands.get(_command(asked)))
+    with api.waiting.taken(asked.key):
+        return await _far(api, await api.gateway.commands.wait(_command(asked), timeout_s=wait_s))
 
 
 async def cancel_command(api: ApiContext, asked: ApiRequest) -> ApiResponse:
@@ -509,9 +525,11 @@ def check_key(key: str | None) -> None:
         )
 
 
-def _far(api: ApiContext, command: Command) -> ApiResponse:
-    """With how far it is, where it is a read for many."""
-    return ApiResponse(body=CommandOut.of(command, api.gateway.commands.progress(command.id)))
+async def _far(api: ApiContext, command: Command) -> ApiResponse:
+    """With how far it is, where it is a read for many; and why nothing of it has left."""
+    unsent = await unsent_of([command], api.gateway.upkeep.switch_safety)
+    progress = api.gateway.commands.progress(command.id)
+    return ApiResponse(body=CommandOut.of(command, progress, unsent.get(command.id)))
 
 
 def _shown(command: Command) -> ApiResponse:

@@ -18,6 +18,7 @@ from adapter.errors import InvalidRequest
 from adapter.feed.selection import Selection
 from adapter.model.values import replace
 from adapter.model.whole_numbers import Span
+from adapter.server.credentials import Caller
 from adapter.web.api.call import (
     PREFIX,
     ApiContext,
@@ -27,15 +28,13 @@ from adapter.web.api.call import (
     Moment,
     answer_from,
     bad_query,
-    check_place,
     id_of,
     limit_of,
-    place_to_wait,
     wait_of,
     whole_of,
     yes_or_no,
 )
-from adapter.web.api.problems import LINES
+from adapter.web.api.problems import LINES, ProblemRaised
 
 MOST_EVENTS: Final = 1_000
 _PAGE: Final = Span(1, MOST_EVENTS)
@@ -204,7 +203,7 @@ async def list_events(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     after = await after_of(api, asked)
     if not wait_s:
         return await _answer(api, asked, await api.gateway.feed.page(after, wanted, limit=limit))
-    async with place_to_wait(api):
+    with api.waiting.taken(asked.key):
         page = await api.gateway.feed.page(after, wanted, limit=limit, wait_s=wait_s)
     return await _answer(api, asked, page)
 
@@ -216,17 +215,22 @@ async def _streamed(api: ApiContext, asked: ApiRequest, wanted: Selection) -> Ap
         again = {**asked.query, "after": asked.headers[LAST_ID]}
         asked = replace(asked, query=again)
     after = await after_of(api, asked)
-    check_place(api)
+    api.waiting.check(asked.key)
     first = await api.gateway.feed.page(after, wanted, limit=_USUAL)
-    return ApiResponse(pages=_pages(api, first, wanted))
+    return ApiResponse(pages=_pages(api, first, wanted, asked.key))
 
 
 async def _pages(
-    api: ApiContext, page: FeedPage, wanted: Selection
+    api: ApiContext, page: FeedPage, wanted: Selection, caller: Caller | None
 ) -> AsyncGenerator[FeedPage, None]:
+    """Where the last place was taken meanwhile it ends at once: who comes again is told why."""
     feed, loop = api.gateway.feed, asyncio.get_running_loop()
     ends = loop.time() + _LONGEST_STREAM_S
-    async with api.waiting:
+    try:
+        api.waiting.check(caller)
+    except ProblemRaised:
+        return
+    with api.waiting.taken(caller):
         while True:
             yield page
             if not feed.waits or loop.time() >= ends:

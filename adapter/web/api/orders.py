@@ -48,7 +48,6 @@ from adapter.web.api.call import (
     id_of,
     limit_of,
     member,
-    place_to_wait,
     wait_of,
 )
 
@@ -494,7 +493,7 @@ async def get_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
     """`wait` is for its end, or for what needs a person."""
     orders, order = api.gateway.orders, _order(asked)
     if wait_s := wait_of(api, asked):
-        async with place_to_wait(api):
+        with api.waiting.taken(asked.key):
             await orders.wait(order, timeout_s=wait_s)
     shown = await orders.show(order)
     return ApiResponse(body=OrderShownOut.of(shown, await orders.history(order)))

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -34,6 +34,7 @@ from adapter.server.server import Server
 from adapter.server.settings import RestSettings, Role
 from adapter.web.api import reference
 from adapter.web.api.call import (
+    PREFIX,
     READ_AT_ONCE,
     ApiContext,
     ApiRequest,
@@ -42,10 +43,12 @@ from adapter.web.api.call import (
     require,
 )
 from adapter.web.api.incoming import CALLER, check_headers, decoded, query_of
+from adapter.web.api.measured import Measured
 from adapter.web.api.openapi import document_json
 from adapter.web.api.problems import HEADERS, LINES, ProblemRaised, of_error, response_of
 from adapter.web.api.routes import ROUTES, Route
 from adapter.web.console.console import Console
+from adapter.web.console.elements import ROOT
 
 _JSON: Final = "application/json"
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -98,7 +101,7 @@ class Rest(Server):
         self._audited = AuditedRefusals(self.settings.audited_refusals_per_minute)
         self.answered: Counter[tuple[str, str]] = Counter()
         """Requests by method and route, and by status."""
-        self.metrics: Callable[[], Awaitable[bytes]] | None = None
+        self.metrics: Measured | None = None
         """What the gateway measures of itself; None: it is not served."""
         self.console = Console(self._api, self._clock, metrics=lambda: self.metrics)
 
@@ -106,6 +109,11 @@ class Rest(Server):
     def api(self) -> ApiContext:
         """What its calls work with."""
         return self._api
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        found = {"api": f"{self.url}{PREFIX}"}
+        return found | ({"console": f"{self.url}{ROOT}"} if self.settings.console.enabled else {})
 
     async def start(self) -> str:
         self._api.gateway.feed.let_wait(True)
@@ -284,7 +292,7 @@ class Rest(Server):
         if self.metrics is None:
             raise web.HTTPNotFound
         headers = {**HEADERS, "Content-Type": METRICS_TYPE}
-        return web.Response(body=await self.metrics(), headers=headers)
+        return web.Response(body=await self.metrics.text(), headers=headers)
 
     async def _describe(self, request: web.Request) -> web.StreamResponse:
         query_of((), request)

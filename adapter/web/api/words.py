@@ -28,6 +28,11 @@ _CAUSE: Final = f"{_COMMAND}:D1-DisconnectDevice"
 # fmt: off
 _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("id", "Its id, fixed for ever."),
+    ("CommandOut.unsent", "Why nothing of it has left for the head end yet; null: it has, or its "
+     "turn has not come, or this answer does not say it."),
+    ("UnsentOut.why", "Why, as one word.", "held"),
+    ("UnsentOut.text", "Why, for people.", "switching is held: stopped by ann: storm"),
+    ("UnsentOut.until", "When it may leave, as it looks now, UTC; null: nobody can tell.", NULL),
     ("CommandOut.id", "Its id: 26 characters that sort in the order of acceptance.", _COMMAND),
     ("CommandEventOut.id", "Id of the command.", _COMMAND),
     ("OrderOut.id", "Its id: 26 characters that sort in the order of acceptance.", _ORDER),

@@ -3,27 +3,29 @@
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final, NoReturn
 from urllib.parse import quote, unquote, urlencode
 
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.server.bodies import continue_later
 from adapter.server.credentials import CallerEnded
 from adapter.server.settings import Role
-from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, place_to_wait, require
+from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, require
 from adapter.web.api.incoming import CALLER, query_of
+from adapter.web.api.measured import Measured
 from adapter.web.api.problems import ProblemRaised, of_error
 from adapter.web.api.routes import ANY
 from adapter.web.console import many
 from adapter.web.console.answers import told_by
 from adapter.web.console.buttons import ALL_LIMITS, BUTTONS, Button, FieldKind
 from adapter.web.console.closed import ClosedEntries
+from adapter.web.console.elements import ROOT
 from adapter.web.console.forms import (
     Form,
     body_of,
@@ -35,7 +37,6 @@ from adapter.web.console.live import Live, Parts
 from adapter.web.console.pages import NAVIGATION, PAGES, PageRow
 from adapter.web.console.rendering import (
     HEADERS,
-    ROOT,
     environment,
     html,
     parts_of,
@@ -62,7 +63,7 @@ class Console:
         api: ApiContext,
         clock: Clock,
         *,
-        metrics: Callable[[], Callable[[], Awaitable[bytes]] | None],
+        metrics: Callable[[], Measured | None],
     ) -> None:
         settings = api.settings.console
         self._api = api
@@ -259,21 +260,31 @@ class Console:
 
             address = f"{request.path}?{urlencode(sorted(asked.query.items()))}"
             parts = self.live.watch(address, render)
-            async with (
-                place_to_wait(self._api),
-                contextlib.aclosing(parts),
-                sse_response(request, headers=_STREAMED) as response,
-            ):
-                with contextlib.suppress(ConnectionError, TimeoutError, CallerEnded):
-                    async with self._api.keys.while_good(session.caller, now=asked.now):
-                        async for changed in parts:
-                            if not response.is_connected() or self._session(request) is None:
-                                break
-                            for name, html in changed.items():
-                                await response.send(html, event=name)
+            with self._api.waiting.taken(session.caller):
+                async with (
+                    contextlib.aclosing(parts),
+                    sse_response(request, headers=_STREAMED) as response,
+                ):
+                    with contextlib.suppress(ConnectionError, TimeoutError, CallerEnded):
+                        async with self._api.keys.while_good(session.caller, now=asked.now):
+                            await self._send_parts(request, response, parts)
             return response
 
         return stream
+
+    async def _send_parts(
+        self,
+        request: web.Request,
+        response: EventSourceResponse,
+        parts: AsyncGenerator[Parts, None],
+    ) -> None:
+        """Until somebody goes, or the session ends."""
+        async for changed in parts:
+            # the ping of a stream notices a caller that has gone much later
+            if request.transport is None or self._session(request) is None:
+                return
+            for name, text in changed.items():
+                await response.send(text, event=name)
 
     # ------------------------------------------------------------ buttons
 

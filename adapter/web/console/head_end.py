@@ -1,24 +1,24 @@
 """The head end: how fast it answers by operation and hour, what it refuses, what it calls back."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.flows import Operation
-from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
+from adapter.engine.upkeep.durations import DurationFilter, Measure, Spread
 from adapter.errors import NotSent, OutcomeUnknown, Refused
+from adapter.model.values import replace
 from adapter.server.scrape import Scrape
 from adapter.web.api import subscriptions
 from adapter.web.api.head_end import CertificateEnd
-from adapter.web.console.now import scrape
 from adapter.web.console.view import PageView
 
 QUERY: Final = ("operation",)
 _HOURS: Final = 24
 _WEEK: Final = timedelta(days=7)
-_STATUS: Final = "StatusChanged"
+_STATUS: Final = "RequestStatusChangedService.StatusChanged"
 _POLL: Final = "GetRequestStatus"
 _SOON: Final = timedelta(days=30)
 
@@ -82,15 +82,20 @@ class CalledBack:
 async def load(view: PageView) -> Mapping[str, object]:
     newest = view.now.replace(minute=0, second=0, microsecond=0)
     first = newest - timedelta(hours=_HOURS - 1)
-    calls = await _hours(view, Measure.CALL, first)
-    results = await _hours(view, Measure.TOKEN_TO_RESULT, first)
-    arrivals = (await _hours(view, Measure.ARRIVAL_TO_SEEN, first))[0]
-    measured = await scrape(view)
+    durations = view.api.gateway.upkeep.durations
+    await durations.write()  # what is asked for at once below does not wait for it
+    measured = None if view.metrics is None else view.metrics.in_memory()
+    calls, results, arrivals, subscribed = await asyncio.gather(
+        _sums(view, Measure.CALL, first),
+        _sums(view, Measure.TOKEN_TO_RESULT, first),
+        durations.sums(DurationFilter(start=first, measure=Measure.ARRIVAL_TO_SEEN, name=_STATUS)),
+        view.read(subscriptions.SubscriptionsOut, subscriptions.list_subscriptions),
+    )
     paces = _with_failures(_paces(*calls), measured)
     chosen = view.query.get("operation", "")
     if chosen not in {each.name for each in paces}:
         chosen = paces[0].name if paces else ""
-    points = _points(calls, chosen, first)
+    points = await _points(view, chosen, first)
     facts = view.api.head_end
     ends = [] if facts is None else await asyncio.to_thread(facts.certificates)
     return {
@@ -103,34 +108,33 @@ async def load(view: PageView) -> Mapping[str, object]:
         "called_back": _called_back(calls[0], results[0], arrivals),
         "measured": measured,
         "signals": {} if measured is None else measured.by("signals_total", "signal"),
-        "subscribed": await view.read(
-            subscriptions.SubscriptionsOut, subscriptions.list_subscriptions
-        ),
+        "subscribed": subscribed,
         "facts": facts,
         "certificates": [(each, _tone(each, view.now)) for each in ends],
     }
 
 
-_Both = tuple[Sequence[HourOf], Sequence[HourOf]]
+_Sums = Mapping[str, Spread]
 
 
-async def _hours(view: PageView, measure: Measure, first: datetime) -> _Both:
-    """The last hours, and the same a week ago."""
+async def _sums(view: PageView, measure: Measure, first: datetime) -> tuple[_Sums, _Sums]:
+    """Of the last hours, and of the same a week ago."""
     durations = view.api.gateway.upkeep.durations
-    now = await durations.hours(DurationFilter(start=first, measure=measure))
     start = first - _WEEK
     end = start + timedelta(hours=_HOURS)
-    return now, await durations.hours(DurationFilter(start=start, end=end, measure=measure))
+    return await asyncio.gather(
+        durations.sums(DurationFilter(start=first, measure=measure)),
+        durations.sums(DurationFilter(start=start, end=end, measure=measure)),
+    )
 
 
-def _paces(now: Sequence[HourOf], week_ago: Sequence[HourOf]) -> list[HeadEndPace]:
+def _paces(lately: _Sums, before: _Sums) -> list[HeadEndPace]:
     """The most often called first."""
-    made: dict[str, HeadEndPace] = {}
-    for each in now:
-        made.setdefault(each.name, HeadEndPace(name=each.name)).now.merge(each.spread)
-    for each in week_ago:
-        made.setdefault(each.name, HeadEndPace(name=each.name)).week_ago.merge(each.spread)
-    return sorted(made.values(), key=lambda each: (-each.now.count, each.name))
+    made = [
+        HeadEndPace(name=name, now=lately.get(name, Spread()), week_ago=before.get(name, Spread()))
+        for name in {**lately, **before}
+    ]
+    return sorted(made, key=lambda each: (-each.now.count, each.name))
 
 
 def _with_failures(paces: list[HeadEndPace], measured: Scrape | None) -> list[HeadEndPace]:
@@ -138,21 +142,26 @@ def _with_failures(paces: list[HeadEndPace], measured: Scrape | None) -> list[He
     if measured is None:
         return paces
     known = {each.name: each for each in paces}
+    failed = [
+        measured.by("call_failures_total", "operation", error=error)
+        for error in (Refused.code, OutcomeUnknown.code, NotSent.code)
+    ]
     for operation in Operation:
-        counts = [
-            measured.sum("call_failures_total", operation=operation.value, error=error)
-            for error in (Refused.code, OutcomeUnknown.code, NotSent.code)
-        ]
+        counts = [each.get(operation.value, 0.0) for each in failed]
         if any(counts):
             pace = known.setdefault(operation.value, HeadEndPace(name=operation.value))
             pace.refused, pace.unclear, pace.not_sent = counts
     return list(known.values())
 
 
-def _points(both: _Both, operation: str, first: datetime) -> list[HourPoint]:
-    now, week_ago = (
-        {each.hour: each.spread for each in hours if each.name == operation} for hours in both
+async def _points(view: PageView, operation: str, first: datetime) -> list[HourPoint]:
+    wanted = DurationFilter(start=first, measure=Measure.CALL, name=operation)
+    durations, start = view.api.gateway.upkeep.durations, first - _WEEK
+    both = await asyncio.gather(
+        durations.hours(wanted),
+        durations.hours(replace(wanted, start=start, end=start + timedelta(hours=_HOURS))),
     )
+    now, week_ago = ({each.hour: each.spread for each in hours} for hours in both)
     return [
         HourPoint(
             hour=hour,
@@ -170,13 +179,11 @@ def _ms(spread: Spread | None, part: float) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
 
 
-def _called_back(
-    calls: Sequence[HourOf], results: Sequence[HourOf], arrivals: Sequence[HourOf]
-) -> CalledBack:
+def _called_back(calls: _Sums, results: _Sums, arrivals: _Sums) -> CalledBack:
     return CalledBack(
-        results=sum(each.spread.count for each in results),
-        callbacks=sum(each.spread.count for each in arrivals if each.name.endswith(_STATUS)),
-        polls=sum(each.spread.count for each in calls if each.name.endswith(_POLL)),
+        results=sum(each.count for each in results.values()),
+        callbacks=sum(each.count for each in arrivals.values()),
+        polls=sum(each.count for name, each in calls.items() if name.endswith(_POLL)),
     )
 
 

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from adapter.commands.activity import TO_DO, State
-from adapter.engine.upkeep.durations import DurationFilter, HourOf, Measure, Spread
+from adapter.engine.upkeep.durations import DurationFilter, Measure, Spread
+from adapter.engine.upkeep.todo import TodoEntry
+from adapter.model.values import replace
 from adapter.server.scrape import Scrape
-from adapter.web.api import switch_safety, todo, upkeep
+from adapter.web.api import switch_safety, upkeep
 from adapter.web.console.view import PageView
 
 _GOOD: Final = ("succeeded", "succeeded_inferred", "already_satisfied")
@@ -72,22 +74,24 @@ class Stage:
 
 
 async def load(view: PageView) -> Mapping[str, object]:
-    ready = await view.read(upkeep.ReadyOut, upkeep.get_readiness)
-    switching = await view.read(switch_safety.SwitchingStateOut, switch_safety.get_switching)
-    waiting = await view.read(todo.TodoList, todo.list_todo, {"limit": "500"})
-    measured = await scrape(view)
-    calls = await paces(view, Measure.CALL)
-    failed = {} if measured is None else measured.by("call_failures_total", "operation")
+    await view.api.gateway.upkeep.durations.write()
+    (waiting, measured), ready, switching, calls, arrivals = await asyncio.gather(
+        _waiting(view),
+        view.read(upkeep.ReadyOut, upkeep.get_readiness),
+        view.read(switch_safety.SwitchingStateOut, switch_safety.get_switching),
+        paces(view, Measure.CALL),
+        paces(view, Measure.ARRIVAL_TO_SEEN),
+    )
     return {
         "ready": ready,
         "switching": switching,
-        "waiting": waiting,
-        "first": waiting.items[:_SHOWN],
-        "oldest": min((each.since for each in waiting.items), default=None),
-        "dark": len({point for each in waiting.items for point in each.dark}),
+        "waiting": len(waiting),
+        "first": waiting[:_SHOWN],
+        "oldest": min((each.first.since for each in waiting), default=None),
+        "dark": len({point for each in waiting for point in each.dark}),
         "measured": measured,
-        "calls": [_with_failures(each, failed) for each in calls],
-        "arrivals": await paces(view, Measure.ARRIVAL_TO_SEEN),
+        "calls": _with_failures(calls, measured),
+        "arrivals": arrivals,
         "kinds": [] if measured is None else list(_kinds(measured)),
         "commands": [] if measured is None else list(_commands(measured)),
         "orders": [] if measured is None else list(_orders(measured)),
@@ -98,12 +102,10 @@ async def load(view: PageView) -> Mapping[str, object]:
     }
 
 
-async def scrape(view: PageView) -> Scrape | None:
-    """What the gateway measures of itself; None where it does not."""
-    if view.metrics is None:
-        return None
-    text = (await view.metrics()).decode()
-    return await asyncio.to_thread(Scrape.of, text, view.now.timestamp())
+async def _waiting(view: PageView) -> tuple[Sequence[TodoEntry], Scrape | None]:
+    """The list is among what is measured: it is read once."""
+    waiting = await view.api.gateway.upkeep.todo.list()
+    return waiting, None if view.metrics is None else await view.metrics.scrape(waiting)
 
 
 async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
@@ -111,11 +113,12 @@ async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
     hour = view.now.replace(minute=0, second=0, microsecond=0)
     start = hour - _SPAN + timedelta(hours=1)
     durations = view.api.gateway.upkeep.durations
-    found = await durations.hours(DurationFilter(start=start, measure=measure))
-    before = await durations.hours(
-        DurationFilter(start=start - _DAY, end=start - _DAY + _SPAN, measure=measure)
+    now, then = await asyncio.gather(
+        durations.sums(DurationFilter(start=start, measure=measure)),
+        durations.sums(
+            DurationFilter(start=start - _DAY, end=start - _DAY + _SPAN, measure=measure)
+        ),
     )
-    now, then = _merged(found), _merged(before)
     made = [
         OperationPace(
             name=_short(name), now=now.get(name, Spread()), yesterday=then.get(name, Spread())
@@ -125,16 +128,16 @@ async def paces(view: PageView, measure: Measure) -> Sequence[OperationPace]:
     return sorted(made, key=lambda each: (-each.now.count, -each.yesterday.count, each.name))
 
 
-def _merged(hours: Iterable[HourOf]) -> Mapping[str, Spread]:
-    made: dict[str, Spread] = {}
-    for each in hours:
-        made.setdefault(each.name, Spread()).merge(each.spread)
-    return made
-
-
-def _with_failures(pace: OperationPace, failed: Mapping[str, float]) -> OperationPace:
-    count = sum(n for name, n in failed.items() if _short(name) == pace.name)
-    return OperationPace(name=pace.name, now=pace.now, yesterday=pace.yesterday, failed=count)
+def _with_failures(
+    paces: Sequence[OperationPace], measured: Scrape | None
+) -> Sequence[OperationPace]:
+    if measured is None:
+        return paces
+    failed = {
+        _short(name): count
+        for name, count in measured.by("call_failures_total", "operation").items()
+    }
+    return [replace(each, failed=failed.get(each.name, 0.0)) for each in paces]
 
 
 def _short(operation: str) -> str:

@@ -43,7 +43,7 @@ class DrawnStep:
 async def load_list(view: PageView) -> Mapping[str, object]:
     page = await view.read(orders.OrderPage, orders.list_orders, {"limit": "50", **view.query})
     states = [(orders.slug(each), each.value) for each in OrderState]
-    return {"list": page, "kinds": tuple(OrderKind), "states": states, "wrong": _WRONG}
+    return {"list": page, "kinds": tuple(OrderKind), "states": states}
 
 
 async def load(view: PageView) -> Mapping[str, object]:

@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
-from urllib.parse import urlencode
 
 import jinja2
 from aiohttp import web
 
 from adapter import __version__
 from adapter.web.console.buttons import BUTTONS
+from adapter.web.console.elements import ELEMENTS, ROOT
 from adapter.web.console.live import Parts
 from adapter.web.console.words import FILTERS
 
-ROOT: Final = "/console"
 _LIVE: Final = "live_"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -61,16 +60,10 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(FILTERS)
     made.globals.update(
-        root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS, linked=linked
+        ELEMENTS, root=ROOT, version=__version__, static=_static_url, buttons=BUTTONS
     )
     made.globals["ui"] = made.get_template("ui.html").module
     return made
-
-
-def linked(path: str, **query: object) -> str:
-    """The address of a page of the console, with what stands in its query."""
-    given = {name: str(value) for name, value in query.items() if value not in (None, "")}
-    return ROOT + path + (f"?{urlencode(given)}" if given else "")
 
 
 def html(template: str, context: Mapping[str, object], *, status: int = 200) -> web.Response:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from adapter.errors import Conflict, NotFound
 from adapter.server.credentials import Caller
 from adapter.web.api.call import ApiContext, ApiRequest, ApiResponse
+from adapter.web.api.measured import Measured
 from adapter.web.api.problems import ProblemRaised
 from adapter.web.console.closed import ClosedEntries
 
@@ -26,13 +27,13 @@ ApiCall = Callable[[ApiContext, ApiRequest], Awaitable[ApiResponse]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageView:
     """`path` has the ids in the page's address, `query` its filters. `metrics` gives what the
-    gateway measures of itself, as /metrics does; empty where it is not measured."""
+    gateway measures of itself, as /metrics does; None where it is not measured."""
 
     api: ApiContext
     now: datetime
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
-    metrics: Callable[[], Awaitable[bytes]] | None = None
+    metrics: Measured | None = None
     closed: ClosedEntries = field(default_factory=ClosedEntries)
 
     async def read(

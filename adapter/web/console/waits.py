@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from adapter.engine.upkeep.todo import Todo, TodoEntry
+from adapter.engine.upkeep.todo import TodoEntry
 from adapter.model.todo import TodoSubject
-from adapter.web.api import todo
 from adapter.web.console.buttons import Button, button_of, given_of
 from adapter.web.console.view import PageView
 
@@ -17,36 +15,33 @@ _BUTTONS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A button for an entry: `does` as the list says it; `given` fills its form where it is for
-    one, `all_of` is the entry where it is for all that wait with the same fault."""
+    """A button for an entry, of its way of that number: `does` as the list says it; `given` fills
+    its form where it is for one, `all_of` is the entry where it is for all that wait with the same
+    fault."""
 
     button: Button
     does: str
     people: int
-    typed: str
+    number: int
     given: Mapping[str, str]
     all_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedEntry:
-    out: todo.TodoOut
+    entry: TodoEntry
     offers: Sequence[Offer]
-    about: Sequence[tuple[str, str]]
-    """(command, order, device or service point; its id), of the oldest."""
 
 
 async def load(view: PageView) -> Mapping[str, object]:
     entries = await view.api.gateway.upkeep.todo.list()
     closed = view.closed.look(entries, view.now)
     subject = view.query.get("subject")
-    listed = [
-        listed_of(each, view.now) for each in entries if subject in (None, each.first.subject)
-    ]
+    listed = [listed_of(each) for each in entries if subject in (None, each.first.subject)]
     return {
         "entries": listed,
-        "waiting": sum(each.out.count for each in listed),
-        "dark": len({point for each in listed for point in each.out.dark}),
+        "waiting": sum(len(each.entry.todos) for each in listed),
+        "dark": len({point for each in listed for point in each.entry.dark}),
         "closed": closed[:10],
         "subjects": tuple(TodoSubject),
     }
@@ -57,48 +52,37 @@ async def load_entry(view: PageView) -> Mapping[str, object]:
     view.closed.look(entries, view.now)
     found = next((each for each in entries if each.id == view.path["entry"]), None)
     if found is None:
-        return {"entry": None, "items": (), "more": 0}
+        return {"entry": None, "typed": (), "items": (), "more": 0}
     return {
-        "entry": listed_of(found, view.now),
+        "entry": listed_of(found),
+        "typed": found.commands,
         "items": found.todos[:_SHOWN],
         "more": max(len(found.todos) - _SHOWN, 0),
     }
 
 
-def listed_of(entry: TodoEntry, now: datetime) -> ListedEntry:
-    return ListedEntry(
-        out=todo.TodoOut.of(entry, now=now), offers=offers_of(entry), about=_about(entry.first)
-    )
+def listed_of(entry: TodoEntry) -> ListedEntry:
+    return ListedEntry(entry=entry, offers=offers_of(entry))
 
 
 def offers_of(entry: TodoEntry) -> Sequence[Offer]:
     """What people may press; of many one button for all of them, where there is one."""
     made: list[Offer] = []
-    for way, typed in zip(entry.first.ways, entry.commands, strict=True):
+    for number, way in enumerate(entry.first.ways):
         found = button_of(way)
         if found is None:
             continue
         button, names = found
         for_all = len(entry.todos) > 1 and button.many
-        given = given_of(entry.first, names)
+        given = {} if for_all else given_of(entry.first, names)
         made.append(
             Offer(
                 button=button,
                 does=way.does,
                 people=way.people,
-                typed=typed.typed,
+                number=number,
                 given={name: value for name, value in given.items() if value},
                 all_of=entry.id if for_all else "",
             )
         )
     return made[:_BUTTONS]
-
-
-def _about(first: Todo) -> Sequence[tuple[str, str]]:
-    found = [(TodoSubject.COMMAND.value, first.id)] if first.subject is TodoSubject.COMMAND else []
-    found += [("message", first.id)] if first.subject is TodoSubject.MESSAGE else []
-    found += [("receiver", first.id)] if first.subject is TodoSubject.UNDELIVERED else []
-    found += [("order", first.order)] if first.order else []
-    found += [("meter", first.device)] if first.device else []
-    found += [("service point", first.service_point)] if first.service_point else []
-    return found

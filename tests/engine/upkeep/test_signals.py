@@ -46,7 +46,7 @@ async def counted(made: DemoSite) -> frozenset[str]:
     assert metrics is not None
     return frozenset(
         each.labels["signal"]
-        for family in text_string_to_metric_families((await metrics()).decode())
+        for family in text_string_to_metric_families((await metrics.text()).decode())
         for each in family.samples
         if each.name == "openway_signals_total" and each.value
     )

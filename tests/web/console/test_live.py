@@ -9,7 +9,7 @@ import aiohttp
 from adapter.server.settings import ConsoleSettings, RestSettings
 from adapter.web.console.live import Live
 from tests.web.both_servers import KEYS, TOKENS
-from tests.web.console.visitor import a_console, a_visitor
+from tests.web.console.visitor import Visitor, a_console, a_visitor
 
 HOUR = RestSettings(keys=KEYS, console=ConsoleSettings(refresh_s=3_600))
 
@@ -111,3 +111,35 @@ async def test_a_stream_is_not_kept_back_by_proxies() -> None:
     ):
         assert response.headers["X-Accel-Buffering"] == "no"
         assert response.headers["Content-Type"] == "text/event-stream"
+
+
+async def test_live_pages_of_one_key_leave_half_of_the_places_to_others() -> None:
+    settings = RestSettings(keys=KEYS, waiting_at_once=6, console=ConsoleSettings(refresh_s=3_600))
+    async with AsyncExitStack() as stack:
+        rig, many = await stack.enter_async_context(a_console("reader", rest=settings))
+        other = await stack.enter_async_context(a_visitor(rig, "operator"))
+        rig.rest.console.live = Live(3_600, turn_s=0.01)  # who has gone is noticed at once
+        url = f"{rig.rest.url}/console/live/waits"
+
+        async def look(visitor: Visitor) -> aiohttp.ClientResponse:
+            return await stack.enter_async_context(visitor.http.get(url))
+
+        opened = [await look(many) for _ in range(3)]
+        assert [each.status for each in opened] == [200] * 3
+        refused = await look(many)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+        assert "3 of the 6 places" in await refused.text()
+        polled = await rig.ask("GET", "/events?after=newest&wait=30", by="reader")
+        assert (polled.status, polled["code"]) == (429, "too_many_waiting"), "REST has no others"
+        theirs = [await look(other) for _ in range(3)]
+        assert [each.status for each in theirs] == [200] * 3
+        third = await rig.ask("GET", "/events?after=newest&wait=30", by="admin")
+        assert "all 6 places" in third["detail"]
+        for response in opened:
+            response.close()
+        for _ in range(1_000):
+            again = await look(many)
+            if again.status != 429:
+                break
+            again.close()
+        assert again.status == 200, "a place that was left is free"

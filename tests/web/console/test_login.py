@@ -7,7 +7,7 @@ from adapter.web.console.buttons import BUTTONS
 from adapter.web.console.forms import CSRF
 from adapter.web.console.pages import PAGES
 from tests.support import every_case
-from tests.web.both_servers import KEYS, NOON, TOKENS
+from tests.web.both_servers import KEYS, NOON, TOKENS, a_rig
 from tests.web.console.visitor import a_console, a_visitor, check_strict, tags_of
 from tests.web.test_issuer import a_site
 
@@ -203,3 +203,14 @@ async def test_every_answer_has_the_strict_policy() -> None:
             assert "unsafe" not in policy
             assert "default-src 'none'" in policy
             assert "script-src 'self'" in policy
+
+
+async def test_whoever_starts_the_gateway_is_told_where_the_console_is() -> None:
+    async with a_console(None) as (rig, visitor):
+        addresses = rig.rest.addresses
+        assert addresses["api"] == f"{rig.rest.url}/api/v1"
+        async with visitor.http.get(addresses["console"]) as response:
+            assert (response.status, response.url.path) == (200, "/console/login")
+    without = RestSettings(keys=KEYS, console=ConsoleSettings(enabled=False))
+    async with a_rig(rest=without) as rig:
+        assert set(rig.rest.addresses) == {"api"}

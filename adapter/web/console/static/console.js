@@ -31,6 +31,7 @@
       if (found) found.focus({ preventScroll: true });
     }
     charts(part);
+    labels(part);
     localTimes(part);
   }
 
@@ -111,6 +112,18 @@
     }
   }
 
+  // On a phone the cells of a list stand below each other: each says what it is.
+  function labels(within) {
+    for (const table of within.querySelectorAll(".stacked table")) {
+      const names = Array.from(table.querySelectorAll("thead th"), (each) => each.textContent.trim());
+      for (const row of table.querySelectorAll("tbody tr")) {
+        Array.from(row.cells).forEach((cell, n) => {
+          if (names[n] && cell.textContent.trim()) cell.dataset.label = names[n];
+        });
+      }
+    }
+  }
+
   function localTimes(within) {
     for (const each of within.querySelectorAll("time[datetime]")) {
       each.title = `${each.dateTime} · here ${new Date(each.dateTime).toLocaleString()}`;
@@ -139,9 +152,11 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     const part = event.detail.target;  // none where a part was put in place above
     if (part) charts(part);
+    if (part) labels(part);
     if (part) localTimes(part);
   });
   charts(document);
+  labels(document);
   localTimes(document);
   connect();
 })();
