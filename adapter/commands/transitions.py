@@ -246,7 +246,7 @@ class Transition:
 
     def put(self, communication: Communication) -> None:
         known = [*self.command.communications]
-        before = None
+        before: Communication | None = None
         for place, item in enumerate(known):
             if item.id == communication.id:
                 before, known[place] = item, communication

@@ -20,7 +20,6 @@ from adapter.engine.commands.ports import Leased
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.model.ids import CommandId, CommunicationId
 
-
 _NONE: Final[frozenset[CommunicationId]] = frozenset()
 
 
