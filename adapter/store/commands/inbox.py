@@ -69,7 +69,9 @@ def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Comm
         place: str | int | None = item.communication
         owner: CommandId | None = each.command
         token: RequestToken | None = each.token
-        theirs = _communication(command, place) if state is InboxState.APPLIED else None
+        theirs = (
+            _communication(command, item.communication) if state is InboxState.APPLIED else None
+        )
         if theirs is not None:
             owner = None
             token = None if theirs.token == token else token
