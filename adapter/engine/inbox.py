@@ -94,11 +94,11 @@ class Inbox:
             self._begin(self.take(received), then)
 
     def _judged(self, received: Received, then: Taken, error: BaseException | None) -> None:
-        if error is None:
-            self._seen(received)
-        elif isinstance(error, NotPlain):
+        if isinstance(error, NotPlain):
             self._begin(self.receive(received), then)
             return
+        if error is None:
+            self._seen(received)
         then(error)
 
     def _begin(self, storing: Coroutine[Any, Any, object], then: Taken) -> None:

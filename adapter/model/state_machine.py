@@ -41,7 +41,7 @@ class StateMachine(Generic[S, E]):
 
     def expect(self, before: S, event: type[E], *, of: str) -> Set[S]:
         """Where the event may lead. Raises IllegalTransition where it is refused."""
-        targets = self.arrows.get((before, event))
+        targets = self.targets(before, event)
         if not targets:
             raise IllegalTransition(f"{of}: no {event.__name__} in {before}")
         return targets

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import apsw
 
-from adapter.commands.activity import Command, Communication
+from adapter.commands.activity import Command
 from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import (
     Disposition,
@@ -63,36 +63,24 @@ def put_parked(
 
 def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Command | None) -> None:
     """`command` is theirs: what it tells of its communications is not repeated."""
+    known = () if command is None else command.communications
+    tokens = {item.id: item.token for item in known}
     for each in messages:
-        item, state = each.received, each.state
+        item = each.received
         operation: str | int = item.operation
         place: str | int | None = item.communication
         owner: CommandId | None = each.command
         token: RequestToken | None = each.token
-        theirs = (
-            _communication(command, item.communication) if state is InboxState.APPLIED else None
-        )
-        if theirs is not None:
+        if item.communication in tokens and each.state is InboxState.APPLIED:
             owner = None
-            token = None if theirs.token == token else token
-            place = tx.numbers.get(theirs.id, place)
+            token = None if tokens[item.communication] == token else token
+            place = tx.numbers.get(item.communication, place)
             operation = STATUS if operation == STATUS_CHANGED else operation
-        form, raw = _small(tx, item.raw)
         digest = hashlib.sha256(item.raw).digest()
-        tx.append(
-            queries.INSERT_JUDGED,
-            (operation, micros(item.at), state, place, item.remote, each.reason, digest, owner,
-             token, False, form, raw),
-        )  # fmt: skip
-        _count(tx, item, state)
-
-
-def _communication(command: Command | None, id_: str | None) -> Communication | None:
-    if command is not None:
-        for each in command.communications:
-            if each.id == id_:
-                return each
-    return None
+        first = (operation, micros(item.at), each.state, place, item.remote, each.reason)
+        row = (*first, digest, owner, token, False, *_small(tx, item.raw))
+        tx.append(queries.INSERT_JUDGED, row)
+        _count(tx, item, each.state)
 
 
 def _count(tx: Transaction, item: Received, state: InboxState, *, refused: bool = False) -> None:
