@@ -23,6 +23,7 @@ from adapter.commands.activity import (
 )
 from adapter.commands.effects import Severity
 from adapter.commands.flows import CommandKind, Operation
+from adapter.commands.lifecycle import wake_of
 from adapter.commands.rules import lanes_of
 from adapter.engine.commands.ports import AuditNote, Publication, Submission
 from adapter.engine.orders.sink import OrderSink
@@ -91,7 +92,7 @@ def waiting(start: int, count: int) -> Iterator[Submission]:
             command=command,
             key=None,
             content=f"bench {number}",
-            wake=None,
+            wake=wake_of(command),
             lanes=lanes_of(request, command.targets),
             audit=tuple(
                 AuditNote(actor="bench", action=action, subject=id, detail={"kind": request.kind})

@@ -289,12 +289,12 @@ def _want_cancel(communication: Communication, now: datetime) -> Moved:
 def due_at(communication: Communication) -> datetime | None:
     """When time alone moves this communication, whatever the head end does or may still hear."""
     match communication.state:
+        case S.AWAITING | S.FETCHING:  # the most frequent ones first
+            return None if communication.deadline is None else communication.deadline + GRACE
         case S.SENDING | S.UNCLEAR:
             return communication.wake
         case S.QUEUED:
             return communication.deadline
-        case S.AWAITING | S.FETCHING if communication.deadline is not None:
-            return communication.deadline + GRACE
         case _:
             return None
 

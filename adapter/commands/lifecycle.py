@@ -105,9 +105,11 @@ def wake_of(command: Command) -> datetime | None:
     if (dates := _DATES.get(activity.state)) is not None:
         times += dates(activity)
     elif activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
-        times += map(communication_steps.due_at, communications)
-        stops = map(progress.stops_at_expiry, communications)
-        if activity.state is S.COMMUNICATION_IN_PROGRESS and any(stops):
+        under_way, stops = activity.state is S.COMMUNICATION_IN_PROGRESS, False
+        for item in communications:
+            times.append(communication_steps.due_at(item))
+            stops = stops or (under_way and progress.stops_at_expiry(item))
+        if stops:
             times.append(activity.expires_at)
     if activity.next_completion is not None:
         times.append(activity.retry_at or activity.created_at)

@@ -139,7 +139,8 @@ def communication_moved(transition: Transition, event: CommunicationEvent) -> No
         many = steps.for_many(transition.command.request)
         if many and moved.step is StepKind.MAIN:
             transition.book(outcomes.answered(transition.command, moved, event.outcome))
-    review(transition)
+    if moved.state is not communication.state:  # else the last review still holds
+        review(transition)
 
 
 def review(transition: Transition) -> None:

@@ -26,10 +26,10 @@ def read_date_time(text: str, zone: tzinfo) -> datetime:
     """
     if _FORM.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is no xs:dateTime")
-    read, more = text, timedelta()
     if text.startswith("24", 11) and (found := _END_OF_DAY.fullmatch(text)):
-        read, more = f"{found[1]}00:00:00{found[2] or ''}", _DAY
+        at = datetime.fromisoformat(f"{found[1]}00:00:00{found[2] or ''}") + _DAY
     elif text.startswith("60", 17):
-        read, more = f"{text[:17]}59{text[19:]}", _SECOND
-    at = datetime.fromisoformat(read) + more
+        at = datetime.fromisoformat(f"{text[:17]}59{text[19:]}") + _SECOND
+    else:
+        at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=zone)

@@ -276,7 +276,7 @@ class Applier:
             leased=taken.leased,
             lease_until=taken.until,
             acquire=along.acquire,
-            release=any(isinstance(effect, ReleaseLanes) for effect in draft.effects),
+            release=_releases(draft.effects),
             audit=tuple(draft.notes),
             publications=publications(draft.after, draft.effects, (*draft.stored, *recorded)),
             outcomes=recorded,
@@ -357,6 +357,12 @@ def outcomes(effects: Sequence[Effect]) -> tuple[EndpointOutcome, ...]:
     return tuple(
         row for effect in effects if isinstance(effect, RecordOutcomes) for row in effect.rows
     )
+
+
+def _releases(effects: Sequence[Effect]) -> bool:
+    if not effects:
+        return False
+    return any(isinstance(effect, ReleaseLanes) for effect in effects)
 
 
 _SAFE_FIELDS: Final = (

@@ -32,6 +32,12 @@ _SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
 _AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
 SAVE_VERSION: Final = Each(_SAVE + _AS_IT_IS)
 SAVE_ACTIVITY: Final = Each(_SAVE + ", activity = ?6" + _AS_IT_IS)
+# State and wake are in indexes of their own: what stays is not written again.
+WAKE_COMMAND: Final = Each(
+    _SAVE
+    + """, wake = ?5, activity = coalesce(?6, activity)
+WHERE number = ?1 AND version = ?2 AND state = ?4"""
+)
 MOVE_COMMAND: Final = Each(
     _SAVE
     + """, state = ?4, wake = ?5, activity = coalesce(?6, activity)

@@ -294,7 +294,8 @@ def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
         values = (number, version, last, after.state, wake)
         if after.state is not before.state or wake != slept:
             body = None if after is before else encode_activity(after)
-            ways.setdefault(queries.MOVE_COMMAND, []).append((*values, body))
+            way = queries.WAKE_COMMAND if after.state is before.state else queries.MOVE_COMMAND
+            ways.setdefault(way, []).append((*values, body))
         elif after is before:  # most saves are of a communication alone
             ways.setdefault(queries.SAVE_VERSION, []).append(values)
         else:
