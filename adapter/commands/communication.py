@@ -77,6 +77,8 @@ _NOT_FINISHED: Final = "RequestNotFinishedFault"
 _BOUNDED: Final = frozenset({StepKind.SETTLE, StepKind.READ})
 """Steps that the command goes on without: their sends are given up after the policy's tries."""
 
+_TAKEN: Final = frozenset({S.AWAITING, S.FETCHING})
+
 _IN_FLIGHT: Final = frozenset({S.AWAITING, S.FETCHING, S.UNCLEAR, S.FAILED, S.CANCELED})
 
 _ANSWERS: Final[tuple[type[CommunicationEvent], ...]] = (
@@ -288,15 +290,12 @@ def _want_cancel(communication: Communication, now: datetime) -> Moved:
 
 def due_at(communication: Communication) -> datetime | None:
     """When time alone moves this communication, whatever the head end does or may still hear."""
-    match communication.state:
-        case S.SENDING | S.UNCLEAR:
-            return communication.wake
-        case S.QUEUED:
-            return communication.deadline
-        case S.AWAITING | S.FETCHING if communication.deadline is not None:
-            return communication.deadline + GRACE
-        case _:
-            return None
+    state, deadline = communication.state, communication.deadline
+    if state in _TAKEN:
+        return None if deadline is None else deadline + GRACE
+    if state in FINAL_COMMUNICATION:
+        return None
+    return deadline if state is S.QUEUED else communication.wake
 
 
 def overdue(communication: Communication, now: datetime) -> bool:

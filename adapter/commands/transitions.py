@@ -245,10 +245,15 @@ class Transition:
         return moved
 
     def put(self, communication: Communication) -> None:
-        known = {item.id: item for item in self.command.communications}
-        before = known.get(communication.id)
-        known[communication.id] = communication
-        self.command = replace(self.command, communications=tuple(known.values()))
+        known, before = self.command.communications, None
+        for place, item in enumerate(known):
+            if item.id == communication.id:
+                before = item
+                made = (*known[:place], communication, *known[place + 1 :])
+                break
+        else:
+            made = (*known, communication)
+        self.command = replace(self.command, communications=made)
         if before is None or before.state is not communication.state:
             self.moves.append(
                 Move(

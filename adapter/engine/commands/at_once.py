@@ -20,6 +20,8 @@ from adapter.engine.commands.ports import Leased
 from adapter.engine.commands.switch_holds import SwitchHolds
 from adapter.model.ids import CommandId, CommunicationId
 
+_NONE: Final = frozenset[CommunicationId]()
+
 
 class LeasedWork(Struct, frozen=True, kw_only=True, gc=False):
     """What of a command is carried out at once: its own attention, and these communications.
@@ -36,6 +38,8 @@ class LeasedWork(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def leased(self) -> frozenset[CommunicationId]:
+        if not self.communications:  # as of most steps
+            return _NONE
         return frozenset([item.id for item in self.communications])
 
 
