@@ -77,8 +77,10 @@ def object_of_event(command: Command, event: Event) -> str | None:
     named = getattr(event, "communication", None)
     if named is None:
         return None
-    communication = next((each for each in command.communications if each.id == named), None)
-    if communication is None:
+    for communication in command.communications:
+        if communication.id == named:
+            break
+    else:
         return None
     flow = _flow(command.request.kind, communication.step)
     match event:

@@ -100,17 +100,17 @@ def _expect(command: Command, event: ActivityEvent) -> None:
 
 def wake_of(command: Command) -> datetime | None:
     """When the command next needs attention by itself; None: only events move it."""
-    activity, communications = command.activity, command.communications
+    activity, state = command.activity, command.activity.state
     times: list[datetime | None] = []
-    if (dates := _DATES.get(activity.state)) is not None:
+    if state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
+        times = [communication_steps.due_at(item) for item in command.communications]
+        if state is S.COMMUNICATION_IN_PROGRESS:
+            for item in command.communications:
+                if progress.stops_at_expiry(item):
+                    times.append(activity.expires_at)
+                    break
+    elif (dates := _DATES.get(state)) is not None:
         times += dates(activity)
-    elif activity.state in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
-        under_way, stops = activity.state is S.COMMUNICATION_IN_PROGRESS, False
-        for item in communications:
-            times.append(communication_steps.due_at(item))
-            stops = stops or (under_way and progress.stops_at_expiry(item))
-        if stops:
-            times.append(activity.expires_at)
     if activity.next_completion is not None:
         times.append(activity.retry_at or activity.created_at)
     return min(filter(None, times), default=None)

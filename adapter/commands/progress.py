@@ -9,6 +9,7 @@ events.
 """
 
 from datetime import datetime
+from typing import Final
 
 from adapter.commands import communication as communication_steps
 from adapter.commands import outcomes, steps
@@ -59,6 +60,15 @@ from adapter.model.names import alike
 from adapter.model.values import replace_struct as replace
 
 S = State
+
+_UNDER_WAY: Final = frozenset(
+    {
+        CommunicationState.QUEUED,
+        CommunicationState.SENDING,
+        CommunicationState.AWAITING,
+        CommunicationState.FETCHING,
+    }
+)
 
 
 def validated(transition: Transition, event: Validated) -> None:
@@ -139,13 +149,17 @@ def communication_moved(transition: Transition, event: CommunicationEvent) -> No
         many = steps.for_many(transition.command.request)
         if many and moved.step is StepKind.MAIN:
             transition.book(outcomes.answered(transition.command, moved, event.outcome))
-    if moved.state is not communication.state:  # else the last review still holds
-        review(transition)
+    review(transition)
 
 
 def review(transition: Transition) -> None:
     """After a communication moved: settle, retry, go on, or wait for the others."""
     if transition.activity.state not in (S.COMMUNICATION_IN_PROGRESS, S.CANCELLING):
+        return
+    for communication in transition.command.communications:
+        if communication.state not in _UNDER_WAY or communication.step is StepKind.SETTLE:
+            break
+    else:  # most often: nothing is over, and nothing is looked at
         return
     _settle(transition)
     before = transition.command

@@ -53,6 +53,7 @@ from adapter.model.values import replace_struct as replace
 _OPERATION: Final[Mapping[StepKind, Operation]] = MappingProxyType(
     {step: FLOWS[kind].request.operation for step, kind in KIND_OF_STEP.items()}
 )
+_MAIN: Final = (StepKind.MAIN,)
 _RECENT: Final = timedelta(hours=1)
 _NOT_THERE: Final = frozenset({FailureReason.TARGET_NOT_REGISTERED, FailureReason.TARGET_NOT_FOUND})
 OPEN_SWITCH: Final = frozenset({SwitchState.DISCONNECTED, SwitchState.DISCONNECTED_OR_DIVERSION})
@@ -81,6 +82,8 @@ def plan(request: CommandRequest) -> tuple[StepKind, ...]:
 
     The switch before the load: behind a switch that is closed already there is voltage anyway.
     """
+    if not (request.check_switch or request.check_load or request.with_read):
+        return _MAIN
     wanted = (
         (StepKind.SWITCH_CHECK, request.check_switch),
         (StepKind.LOAD_CHECK, request.check_load),
@@ -103,23 +106,26 @@ def communications(
     command: Command, kind: StepKind, policy: Policy, *, now: datetime
 ) -> tuple[Communication, ...]:
     """The communications of a step: one, or one per chunk of `policy.max_endpoints` endpoints."""
-    operation = _OPERATION.get(kind, command.flow.request.operation)
-    endpoints = tuple(target.endpoint for target in command.targets)
-    if command.flow.scope is Scope.GROUP and kind is StepKind.MAIN:
+    flow = command.request.flow
+    operation = _OPERATION.get(kind, flow.request.operation)
+    endpoints = tuple([target.endpoint for target in command.targets])
+    if flow.scope is Scope.GROUP and kind is StepKind.MAIN:
         chunks = [endpoints]
     else:
         size = policy.max_endpoints
         chunks = [endpoints[at : at + size] for at in range(0, len(endpoints), size)]
     first = command.activity.communications_made + 1
     return tuple(
-        Communication(
-            id=communication_id(command, first + number),
-            step=kind,
-            operation=operation,
-            endpoints=chunk,
-            wake=now,
-        )
-        for number, chunk in enumerate(chunks)
+        [
+            Communication(
+                id=communication_id(command, first + number),
+                step=kind,
+                operation=operation,
+                endpoints=chunk,
+                wake=now,
+            )
+            for number, chunk in enumerate(chunks)
+        ]
     )
 
 

@@ -245,15 +245,15 @@ class Transition:
         return moved
 
     def put(self, communication: Communication) -> None:
-        known = [*self.command.communications]
-        before: Communication | None = None
+        known, before = self.command.communications, None
         for place, item in enumerate(known):
             if item.id == communication.id:
-                before, known[place] = item, communication
+                before = item
+                made = (*known[:place], communication, *known[place + 1 :])
                 break
         else:
-            known.append(communication)
-        self.command = replace(self.command, communications=tuple(known))
+            made = (*known, communication)
+        self.command = replace(self.command, communications=made)
         if before is None or before.state is not communication.state:
             self.moves.append(
                 Move(

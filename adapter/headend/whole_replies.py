@@ -70,15 +70,12 @@ def _divided(data: bytes) -> tuple[bytes, bytes] | None:
     end = data.find(b"\r\n\r\n") + 2
     if not 2 <= end <= _LONGEST_HEAD or len(data) > _LONGEST:
         return None
-    length = 0
-    head = data[:end]
-    for found in _VARYING.finditer(head):
-        if (said := found[1]) is not None:
-            if length:
-                return None
-            length = int(said)
+    parts = _VARYING.split(data[:end])
+    said = [each for each in parts[1::2] if each is not None]
     body = data[end + 2 :]
-    return (_VARYING.sub(b"", head), body) if 0 < length == len(body) else None
+    if len(said) != 1 or int(said[0]) != len(body):
+        return None
+    return b"".join(parts[::2]), body
 
 
 def _most_bytes(first: bytes) -> float:

@@ -38,6 +38,7 @@ EventId = NewType("EventId", str)
 InboxId = NewType("InboxId", int)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [one + two for one in _ALPHABET for two in _ALPHABET]
 _LENGTH = 26
 
 
@@ -66,7 +67,7 @@ def time_of_number(number: int) -> int:
 
 def id_of_number(number: int) -> str:
     """The 26 characters of a sortable id's number."""
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -10, -10)])
 
 
 def number_of_id(made: str) -> int:

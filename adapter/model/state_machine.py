@@ -9,12 +9,14 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from adapter.errors import IllegalTransition
 
 S = TypeVar("S", bound=StrEnum)
 E = TypeVar("E")
+
+_NOWHERE: Final = frozenset[Any]()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,11 @@ class StateMachine(Generic[S, E]):
 
     def targets(self, before: S, event: type[E]) -> Set[S]:
         """Where the event may lead; nothing: it is refused."""
-        return self.arrows.get((before, event), frozenset())
+        return self.arrows.get((before, event), _NOWHERE)
 
     def expect(self, before: S, event: type[E], *, of: str) -> Set[S]:
         """Where the event may lead. Raises IllegalTransition where it is refused."""
-        targets = self.targets(before, event)
+        targets = self.arrows.get((before, event))
         if not targets:
             raise IllegalTransition(f"{of}: no {event.__name__} in {before}")
         return targets

@@ -37,7 +37,7 @@ class Server(ABC):
         self._door: Door | None = None
 
     @abstractmethod
-    def _runner(self) -> web.BaseRunner:
+    async def _runner(self) -> web.BaseRunner:
         """What answers, for one start."""
 
     def _protocol(self) -> MakeProtocol | None:
@@ -50,9 +50,8 @@ class Server(ABC):
         Raises SettingsError, or OSError where the port cannot be had.
         """
         settings = self._serving
-        door = Door(
-            self._runner(), settings.connections, settings.tls, self.counts, self._protocol()
-        )
+        runner = await self._runner()
+        door = Door(runner, settings.connections, settings.tls, self.counts, self._protocol())
         self.url = await door.open(
             self._listening or bind(settings.host, settings.port, section=self.section)
         )

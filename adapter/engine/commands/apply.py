@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -371,21 +372,26 @@ _SAFE_FIELDS: Final = (
     "ahead_s", "by_wrong_clock",
 )  # fmt: skip
 
+_SUMMED_UP: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
+    {
+        "status": lambda status: f"{status.state}/{status.result}",
+        "fault": lambda fault: f"{fault.name}: {fault.message}",
+    }
+)
+
 
 def note(actor: str, event: Event, made: Step) -> AuditNote:
     """The audit entry of one step: the cause, and every move it made."""
+    safe, summed_up = _told_of(type(event))
     detail: dict[str, object] = {
-        name: str(value) for name in _safe_fields(type(event)) if (value := getattr(event, name))
+        name: str(value) for name in safe if (value := getattr(event, name))
     }
-    status = getattr(event, "status", None)
-    if status is not None:
-        detail["status"] = f"{status.state}/{status.result}"
+    for name in summed_up:
+        if (value := getattr(event, name)) is not None:
+            detail[name] = _SUMMED_UP[name](value)
     about = object_of_event(made.command, event)
     if about is not None:
         detail["business_object"] = about
-    fault = getattr(event, "fault", None)
-    if fault is not None:
-        detail["fault"] = f"{fault.name}: {fault.message}"
     detail["moves"] = [[move.subject, move.before, move.after] for move in made.moves]
     return AuditNote(
         actor=actor, action=type(event).__name__, subject=made.command.activity.id, detail=detail
@@ -393,5 +399,10 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
 
 
 @cache
-def _safe_fields(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(name for name in _SAFE_FIELDS if name in kind.__struct_fields__)
+def _told_of(kind: type[Event]) -> tuple[Sequence[str], Sequence[str]]:
+    """Which of its fields are told as they are, and which summed up."""
+    known = kind.__struct_fields__
+    return (
+        [name for name in _SAFE_FIELDS if name in known],
+        [name for name in _SUMMED_UP if name in known],
+    )

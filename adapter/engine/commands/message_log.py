@@ -25,7 +25,11 @@ _MAX_BODY: Final = 64 * 1024
 def masked(body: bytes) -> bytes:
     """As much of a message as people are shown, without the secret of a callback address."""
     body = body[:_MAX_BODY]
-    return _SECRET.sub(rb"\1***", body) if _STATUS_PATH in body else body
+    if _STATUS_PATH not in body:
+        return body
+    parts = _SECRET.split(body)
+    parts[1::2] = [before + b"***" for before in parts[1::2]]
+    return b"".join(parts)
 
 
 def _tell(

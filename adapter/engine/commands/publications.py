@@ -22,10 +22,10 @@ _COMMUNICATIONS: Final = 50
 _ENDS: Final = frozenset(state.value for state in FINAL)
 
 
-def ends(command: Command, effects: Iterable[Effect], recorded: Sequence[EndpointOutcome]) -> bool:
+def ends(command: Command, effects: Sequence[Effect], recorded: Sequence[EndpointOutcome]) -> bool:
     """Whether these effects tell the end of a command for many of which outcomes were `recorded`
     before as well."""
-    if not any(map(_is_end, effects)) or not steps.for_many(command.request):
+    if not effects or not any(map(_is_end, effects)) or not steps.for_many(command.request):
         return False
     return len(recorded) < command.activity.tally.requested
 

@@ -86,7 +86,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
-        _put_communication(tx, command, position, None, communication, _due(item, communication))
+        _put_communication(tx, command, position, None, communication, item)
     unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
@@ -168,11 +168,13 @@ def _plain(batch: Sequence[Change], stored: Mapping[CommandId, Command]) -> dict
 
 def _gives_up_token(before: Command, after: Command) -> bool:
     """Then another could take it in the same transaction, and no constraint would tell."""
-    kept = after.communications
-    return len(kept) < len(before.communications) or any(
-        was.token is not None and now.token != was.token
-        for was, now in zip(before.communications, kept, strict=False)
-    )
+    known, kept = before.communications, after.communications
+    if len(kept) < len(known):
+        return True
+    for was, now in zip(known, kept, strict=False):  # each save of a command comes by here
+        if was is not now and was.token is not None and now.token != was.token:
+            return True
+    return False
 
 
 def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> None:
@@ -341,17 +343,10 @@ def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
         was = known[position] if position < len(known) else None
         if was is communication or was == communication:
             continue
-        due = _due(moving.change, communication)
-        _put_communication(tx, moving.after, position, was, communication, due)
+        _put_communication(tx, moving.after, position, was, communication, moving.change)
         if communication.token is not None and (was is None or was.token != communication.token):
             learned.append(communication.token)
     return learned
-
-
-def _due(change: Change | Submission, communication: Communication) -> int | None:
-    """When its work may be claimed: with a lease, once that is over."""
-    leased = communication.id in change.leased
-    return micros_or_none(change.lease_until if leased else due_of(communication))
 
 
 def _put_communication(
@@ -360,20 +355,26 @@ def _put_communication(
     position: int,
     was: Communication | None,
     communication: Communication,
-    due: int | None,
+    change: Change | Submission,
 ) -> None:
+    """What is leased may be claimed once that is over, all else that has work when it is due."""
     tx.moved("send", _sent(was), _sent(communication))
     id, sent = communication.id, communication.sent_at is not None
-    work, state, wake = communication.work, communication.state, communication.wake
+    work, state = communication.work, communication.state
     body = encode_body(communication)
+    moves = was is None or (work, state, communication.wake) != (was.work, was.state, was.wake)
+    wake = micros_or_none(communication.wake) if moves else None
+    due = None if due_of(communication) is None else wake
+    if id in change.leased:
+        due = micros_or_none(change.lease_until)
     if was is None:
         operation, rank = communication.operation, priority_of(command.request).rank
-        first = (id, command.id, position, operation, rank, work, state, micros_or_none(wake))
+        first = (id, command.id, position, operation, rank, work, state, wake)
         tx.append(queries.INSERT_COMMUNICATION, (*first, due, communication.token, sent, body))
     else:
         learned = communication.token != was.token or sent != (was.sent_at is not None)
-        if (work, state, wake) != (was.work, was.state, was.wake):
-            moved = (work, state, micros_or_none(wake), due)
+        if moves:
+            moved = (work, state, wake, due)
             if learned:
                 tx.append(queries.MOVE_WITH_TOKEN, (*moved, communication.token, sent, body, id))
             else:

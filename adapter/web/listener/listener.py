@@ -105,7 +105,7 @@ class Listener(Server):
         for at all stays as it was."""
         self._users.use(users)
 
-    def _runner(self) -> web.BaseRunner:
+    async def _runner(self) -> web.BaseRunner:
         self._quarantine = Quarantine(self._inbox, self.settings.quarantine, self.counts)
         self._large = asyncio.Semaphore(self.settings.bodies.large_at_once)
         self._unaddressed = _Turns(_UNADDRESSED_AT_ONCE)

@@ -162,7 +162,7 @@ def _posts() -> list[str]:
 async def test_every_form_without_its_token_is_refused_and_changes_nothing() -> None:
     """The table of routes says which forms there are."""
     async with a_console("switcher") as (rig, visitor):
-        app = rig.rest._runner()
+        app = await rig.rest._runner()
         routes = {
             route.resource.canonical
             for route in app.app.router.routes()  # type: ignore[attr-defined]
