@@ -222,7 +222,7 @@ def test_limits_are_looked_up_and_what_waits_leads_to_its_communication(
         text = vars(usage_limits).get(name) or vars(switch_safety)[name]
         plan = " ".join(_plan(grown, text))
         assert index in plan or "PRIMARY KEY (name=? AND member=?" in plan, (name, plan)
-    for name in ("TOTALS", "WAITING", "LOOK_AGAIN"):
+    for name in ("LOOK_AGAIN", "GONE"):
         plan = " ".join(_plan(grown, vars(switch_safety)[name]))
         assert "communication_claim" not in plan, (name, plan)
         assert "communication_1 (id=?)" in plan, (name, plan)
