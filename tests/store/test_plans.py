@@ -212,6 +212,7 @@ _OF_LIMITS = {
     "AHEAD": "limit_wait_turn", "USED": "sqlite_autoindex_limit_use_1",
     "IN_FORCE": "limit_override_open", "COUNTS": "communication_of_command",
     "QUEUED": "communication_claim", "CONNECTS": "communication_claim",
+    "TURN_BACK": "communication_claim", "BEHIND": "limit_wait_turn",
 }  # fmt: skip
 
 

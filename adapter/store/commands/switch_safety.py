@@ -73,6 +73,11 @@ CONNECTS: Final = (
 _REQUEST: Final = "SELECT body FROM resume_request"
 _PUT_REQUEST: Final = "INSERT OR REPLACE INTO resume_request (one, body) VALUES (1, ?)"
 _DROP_REQUEST: Final = "DELETE FROM resume_request"
+# What was claimed when it was stopped keeps its turn: it does not leave behind all the others.
+TURN_BACK: Final = f"""
+UPDATE communication SET due = wake WHERE work = 'send' AND priority IN ({_PRIORITIES})
+    AND operation IN ({_OPERATIONS}) AND due > wake
+    AND id NOT IN (SELECT communication FROM limit_wait)"""
 _LATER: Final = "UPDATE communication SET due = ? WHERE id = ? AND work = 'send'"
 USED: Final = "SELECT name, member, hour, used FROM limit_use WHERE hour >= ?"
 TOTALS: Final = """
@@ -170,6 +175,7 @@ class SqliteSwitchSafety:
                 return False
             db.execute(_DROP_REQUEST)
             db.execute(DROP, (HoldReason.STOPPED,))
+            db.execute(TURN_BACK)
             db.executemany(_LATER, [(micros(due), each) for each, due in later.items()])
             writing.publish(tx, told, at)
             writing.note_all(tx, [audit], at)
