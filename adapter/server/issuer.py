@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 
 from adapter.errors import SettingsError
+from adapter.model.values import replace
 from adapter.server.credentials import Caller
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import OidcSettings, Role, check_name, safe_url
@@ -190,14 +191,14 @@ class Issuer:
         settings, age = self._settings, self._clock.elapsed_s() - self._fetched_s
         known = self._keys.get(kid) if age < settings.longest_kept_s else None
         if known is None:
-            await self._fetch()
+            await self.fetch()
             fresh = self._clock.elapsed_s() - self._fetched_s < settings.longest_kept_s
             return self._keys.get(kid) if fresh else None
         if age >= settings.fetch_every_s and (self._refreshing is None or self._refreshing.done()):
-            self._refreshing = asyncio.get_running_loop().create_task(self._fetch())
+            self._refreshing = asyncio.get_running_loop().create_task(self.fetch())
         return known
 
-    async def _fetch(self) -> None:
+    async def fetch(self) -> None:
         """Fetch them, unless that was tried a moment ago: whoever invents names of keys would have
         us ask the issuer for ever."""
         async with self._fetching:
@@ -265,6 +266,26 @@ def trust_of(settings: OidcSettings) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=file)
     except OSError as error:
         raise SettingsError(f"oidc.ca_file: {file}: {error.strerror or error}") from error
+
+
+_FOR_A_LOGIN: Final = ("authorization_endpoint", "token_endpoint")
+
+
+async def issuer_problem(settings: OidcSettings, clock: Elapsed, *, within_s: float) -> str:
+    """Why its tokens cannot be judged now, or nobody can log in there; empty where all is well."""
+    quick = replace(settings, timeout_s=min(settings.timeout_s, within_s))
+    issuer = Issuer(quick, clock, taken=lambda name: False)
+    await issuer.fetch()
+    if problem := await issuer.doubt():
+        return problem
+    if settings.login is None:
+        return ""
+    try:
+        found = await issuer.discovered()
+    except TokenRefused as refused:
+        return f"api.oidc.login: {refused}"
+    missing = [name for name in _FOR_A_LOGIN if not isinstance(found.get(name), str)]
+    return f"api.oidc.login: it has no {' and no '.join(missing)}" if missing else ""
 
 
 async def discovery_of(http: aiohttp.ClientSession, issuer: str) -> Mapping[str, Any]:
