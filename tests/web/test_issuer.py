@@ -43,7 +43,7 @@ class AnIssuer:
     """What the discovery document has in place of the right thing."""
     refuses: dict[str, str] = field(default_factory=dict)
     """What it answers in place of a code."""
-    answers: dict[str, object] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     """What it answers in place of the tokens' claims; of `nonce` in that of the id_token."""
     names_itself: bool = True
     asked: list[dict[str, str]] = field(default_factory=list)
@@ -99,11 +99,12 @@ class AnIssuer:
             told = {"error": "invalid_grant", "error_description": "<b>verifier</b>"}
             return web.json_response(told, status=400)
         identity = {"nonce": asked["nonce"], "aud": asked["client_id"], "roles": None}
+        claims: dict[str, Any] = {**identity, **self.answers}
         return web.json_response(
             {
                 "token_type": "Bearer",
                 "access_token": self.token(),
-                "id_token": self.token(header={"typ": "JWT"}, **{**identity, **self.answers}),
+                "id_token": self.token(header={"typ": "JWT"}, **claims),
             }
         )
 

@@ -35,6 +35,7 @@ from adapter.orders.replies import (
     DeliveryRefused,
     NobodyListens,
     ReplyAccepted,
+    ReplyEvent,
     RequesterReply,
     step_reply,
 )
@@ -161,14 +162,13 @@ class Deliveries:
 
     async def _deliver(self, reply: RequesterReply) -> None:
         crash_points.reached("reply.before_delivery")
+        event: ReplyEvent = ReplyAccepted()
         try:
             await self._requester.deliver(reply)
         except StoreFailed:
             raise
         except NoReceiver as error:
             event = NobodyListens(why=str(error))
-            await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))
-            return
         except ReplyRefused as error:
             words = {"order": reply.order, "reply": reply.id, "error": str(error)}
             log.warning("reply_refused", extra=words)
@@ -182,5 +182,4 @@ class Deliveries:
             await self._store.settle_reply(step_reply(reply, failed, now=self._clock.now()))
             return
         crash_points.reached("reply.after_delivery")
-        after = step_reply(reply, ReplyAccepted(), now=self._clock.now())
-        await self._store.settle_reply(after)
+        await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))
