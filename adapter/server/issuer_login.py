@@ -32,6 +32,8 @@ LASTS_S: Final = 600
 _MOST_SPENT: Final = 10_000
 _MOST_SHOWN: Final = 200
 _LONGEST_CODE: Final = 4_096
+_LONGEST_NEXT: Final = 1_000
+"""Of what is kept in the cookie, which a browser takes up to 4 KB of."""
 _ELSEWHERE: Final = "this login was begun in another browser, or is over: begin again"
 _NOT_TAKEN: Final = "what the issuer says of you is not taken; the gateway's log says why"
 
@@ -79,7 +81,7 @@ class IssuerLogin:
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
-            next=next_,
+            next=next_ if len(next_) <= _LONGEST_NEXT else "",
             ends=now.timestamp() + LASTS_S,
         )
         query = {
