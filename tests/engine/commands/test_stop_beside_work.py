@@ -38,13 +38,15 @@ async def commands(now: Life, *, queued: bool) -> list[str]:
 
 
 async def bulk(now: Life, request: int) -> int:
-    """Cuts for the next thousand meters; how many were accepted."""
+    """Cuts for the next thousand meters, from the third list on for tomorrow; how many were
+    accepted."""
     first = request * ROWS
     rows = {
         line: CommandRequest(
             kind=CUT,
             devices=(device_id(now.endpoint(first + line - 1)),),
             idempotency_key=f"cut {first + line}",
+            effective_at=NOON + DAY if request > 1 else None,
             expires_at=NOON + 4 * DAY,
         )
         for line in range(1, ROWS + 1)
@@ -75,7 +77,8 @@ async def test_nothing_of_five_thousand_is_sent_after_the_answer_and_then_the_re
         await working
         await now.later(2 * HOUR)
         rest = await commands(now, queued=True)
-        assert len(rest) == ROWS * REQUESTS - len(left)
+        assert len(rest) == 2 * ROWS - len(left)
+        assert (await safety(now).state()).counts.not_due == 3 * ROWS
         assert len(reached(now)) <= len(left)
         assert await commands(now, queued=False) == left
         before = len(reached(now))
