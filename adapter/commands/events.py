@@ -160,7 +160,9 @@ class Validated(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TimePassed(Struct, frozen=True, kw_only=True, gc=False):
-    """`now` has moved; whatever is due by it happens."""
+    """`now` has moved; whatever is due by it happens. `held`: why no switch order leaves now."""
+
+    held: str = ""
 
 
 class Approved(Struct, frozen=True, kw_only=True, gc=False):

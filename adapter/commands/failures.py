@@ -35,6 +35,8 @@ class FailureRow:
 
 LOAD_SIDE_VOLTAGE: Final = "load_side_voltage"
 LOAD_CHECK_UNSURE: Final = "load_check_unsure"
+EXPIRED_HELD: Final = "expired while held"
+"""How the reason of a connect or disconnect begins whose time passed while none might leave."""
 
 F, R = FailureReason, Remedy
 # fmt: off

@@ -139,7 +139,8 @@ def _take(transition: Transition, event: ActivityEvent) -> None:
             progress.completion_failed(transition, event)
         case LateNotified():
             progress.late_notice(transition, event)
-        case TimePassed():
+        case TimePassed(held=held):
+            transition.held = held
             _time_passed(transition)
         case ClockCorrected(ahead_s=ahead_s, by_wrong_clock=wrong):
             transition.command = clock_correction.corrected(

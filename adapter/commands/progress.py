@@ -51,6 +51,7 @@ from adapter.commands.events import (
     StepUnresolved,
     Validated,
 )
+from adapter.commands.failures import EXPIRED_HELD
 from adapter.commands.flows import Completion, Tells
 from adapter.commands.timing import after, next_try
 from adapter.commands.transitions import Mover, Transition
@@ -236,7 +237,8 @@ def _step_over(transition: Transition, current: tuple[Communication, ...]) -> No
         transition.end(S.CANCELED, Outcome.CANCELED, reason, by=StepCanceled)
         return
     if not done and transition.expired and any(map(_cut_short, current)):
-        transition.end(S.DISCARDED, Outcome.EXPIRED, "expired while in progress", by=StepExpired)
+        reason = _expired_because(transition, current)
+        transition.end(S.DISCARDED, Outcome.EXPIRED, reason, by=StepExpired)
         return
     optional = current[0].step is StepKind.READ
     if not optional and all(item.state is CommunicationState.CANCELED for item in current):
@@ -281,6 +283,12 @@ def _conclude(transition: Transition, current: tuple[Communication, ...]) -> Non
             steps_done=(*transition.activity.steps_done, current[0].step),
         )
         next_step(transition)
+
+
+def _expired_because(transition: Transition, current: tuple[Communication, ...]) -> str:
+    """Its time passed while no switch order might leave: that is no failure of the meter's."""
+    kept = transition.held and any(steps.moves_switch(x) and x.sent_at is None for x in current)
+    return f"{EXPIRED_HELD}: {transition.held}" if kept else "expired while in progress"
 
 
 def _canceled_because(transition: Transition, current: tuple[Communication, ...]) -> str:

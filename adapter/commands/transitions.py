@@ -171,7 +171,7 @@ class Transition:
     """Moves the command; only `to` sets its state, and only along an arrow.
 
     `event` is the kind that came from outside; what the command then finds out itself is handed to
-    `to` and `end` as `by`.
+    `to` and `end` as `by`. `held` is why no switch order leaves now.
     """
 
     def __init__(self, command: Command, event: type[Event], now: datetime, policy: Policy) -> None:
@@ -181,6 +181,7 @@ class Transition:
         self.policy = policy
         self.effects: list[Effect] = []
         self.moves: list[Move] = []
+        self.held = ""
 
     @property
     def activity(self) -> Activity:

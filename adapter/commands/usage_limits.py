@@ -103,7 +103,7 @@ class CallQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchSpread:
-    """What is asked for at once leaves over a time, each at a moment that its id decides."""
+    """What is asked for at once leaves over a time, each at a moment of its own."""
 
     kinds: Annotated[frozenset[CommandKind], "what is spread"] = OPENING_KINDS
     orders: Annotated[
@@ -347,13 +347,13 @@ class Hours:
         return total
 
 
-def spread_over(
+def spread_of(
     spreads: Iterable[SwitchSpread], kind: CommandKind, order_kind: str
-) -> float | None:
-    """Over how many seconds such a command is spread: the first that is about it; None: none is."""
+) -> SwitchSpread | None:
+    """How such a command is spread: the first that is about it; None: none is."""
     return next(
         (
-            each.over_s
+            each
             for each in spreads
             if kind in each.kinds and (not each.orders or order_kind in each.orders)
         ),
@@ -362,13 +362,13 @@ def spread_over(
 
 
 def spread_to(
-    command: CommandId, over_s: float, hours: Hours, *, start: datetime, expires: datetime | None
+    place: float, over_s: float, hours: Hours, *, start: datetime, expires: datetime | None
 ) -> datetime:
-    """When it may leave: always the same for an id. Time in which none may leave does not count,
-    and it is before the expiry wherever there is time before that."""
+    """When it may leave, `place` from 0 to below 1 being where in that time. Time in which none may
+    leave does not count, and it is before the expiry wherever there is time before that."""
     if expires is not None:
         over_s = min(over_s, max((expires - start).total_seconds(), 0.0))
-    found = hours.after(timedelta(seconds=over_s * place_of(command)), start)
+    found = hours.after(timedelta(seconds=over_s * place), start)
     return start if found is None or (expires is not None and found >= expires) else found
 
 
@@ -384,7 +384,21 @@ def spread_again(command: Command, hours: Hours, *, now: datetime) -> datetime |
     return None if found is None or found >= activity.expires_at else found
 
 
-def place_of(command: CommandId) -> float:
-    """Where among all it is, from 0 to below 1: of many ids as many in each part."""
-    digest = hashlib.sha256(command.encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+_PLACE_BITS: Final = 32
+
+
+def place_of(number: int, seed: str) -> float:
+    """Where among all of one list the n-th is, from 0 to below 1, with `number` from 0.
+
+    The time is halved again and again: of each two that follow each other one is in each half, of
+    each four one in each quarter, and so on, which is where being decided by lot for each two, four
+    and so on. So of any n that follow each other at most n / 2**k + 2 are in one of 2**k parts, and
+    a pattern of the list, every second one of the same feeder say, is no pattern of the places.
+    (Owen's scrambling of the van der Corput sequence.)
+    """
+    place = 0
+    for level in range(_PLACE_BITS):
+        rest = number >> (level + 1)
+        lot = hashlib.blake2b(f"{seed} {level} {rest} {place}".encode(), digest_size=1).digest()[0]
+        place = 2 * place + (((number >> level) & 1) ^ (lot & 1))
+    return place / (1 << _PLACE_BITS)

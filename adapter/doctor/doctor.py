@@ -8,7 +8,12 @@ from pathlib import Path
 from adapter.doctor.callback_address import CallerFiles, look_at_callback
 from adapter.doctor.findings import Area, DoctorFinding, Level
 from adapter.doctor.head_end import certificate_ends, look_at_head_end
-from adapter.doctor.installation import load_or_say, look_at_keys, look_at_settings
+from adapter.doctor.installation import (
+    load_or_say,
+    look_at_issuer,
+    look_at_keys,
+    look_at_settings,
+)
 from adapter.doctor.looks import Look, look_at_all
 from adapter.doctor.machine import look_at_ports, look_at_versions
 from adapter.doctor.rest import RestApi
@@ -66,6 +71,7 @@ def examine(
         Look(Area.MACHINE, look_at_versions),
         Look(Area.MACHINE, lambda: look_at_ports(settings, running=presence.running)),
         Look(Area.KEYS, lambda: look_at_keys(loaded, now=clock(), bad=keys_bad)),
+        *_look_at_issuer(settings, spare_s),
         Look(Area.STORE, lambda: look_at_store(settings, now=clock(), within_s=spare_s)),
         *_looks_outside(settings, clock, spare_s),
         Look(Area.CALLBACK, lambda: _own_certificates(settings, clock())),
@@ -74,6 +80,12 @@ def examine(
     ]
     found = [*bad, *look_at_all(looks, within_s=within_s)]
     return Diagnosis(findings=tuple(found), running=presence.running)
+
+
+def _look_at_issuer(settings: Settings, within_s: float) -> Iterator[Look]:
+    oidc = settings.api.oidc
+    if oidc is not None:
+        yield Look(Area.KEYS, lambda: look_at_issuer(oidc, within_s=within_s))
 
 
 def _looks_outside(

@@ -175,6 +175,12 @@ FINDINGS: Final = MappingProxyType(
             A.KEYS, L.WARNING, "tokens stand in clear in the file of keys: {names}",
             "who reads the file, or a copy of it, has them", "`openway config hash-keys`",
         ),
+        "issuer_not_reached": _row(
+            A.KEYS, L.FAULT, "the issuer of tokens {issuer}: {problem}",
+            "its tokens are refused, and nobody logs in there; keys are taken",
+            "compare api.oidc with what the issuer says at "
+            "{issuer}/.well-known/openid-configuration, and see to name resolution and firewalls",
+        ),
         # ------------------------------------------------------------ store
         "store_absent": _row(
             A.STORE, L.INFO, "there is no store at {file} yet", "the first start makes it",

@@ -1,5 +1,6 @@
 """Looks at settings, the files they name, and the keys of the API."""
 
+import asyncio
 import zoneinfo
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from adapter.doctor.findings import DoctorFinding
+from adapter.engine.clock import SystemClock
 from adapter.errors import SettingsError
-from adapter.server.settings import ApiKey, Role
+from adapter.server.issuer import issuer_problem
+from adapter.server.settings import ApiKey, OidcSettings, Role
 from adapter.service.checks import check_files, zone_remark
 from adapter.service.settings import LoadedSettings, load_with_origin
 
@@ -80,6 +83,16 @@ def look_at_keys(loaded: LoadedSettings, *, now: datetime, bad: bool) -> Iterato
         yield DoctorFinding.of("key_no_admin")
     if clear := ", ".join(key.name for key in api.keys if key.in_clear):
         yield DoctorFinding.of("key_in_clear", names=clear)
+
+
+def look_at_issuer(oidc: OidcSettings, *, within_s: float) -> Iterator[DoctorFinding]:
+    """Whether it answers, has keys that sign, and lets people log in where that is set."""
+    try:
+        problem = asyncio.run(issuer_problem(oidc, SystemClock(), within_s=within_s))
+    except SettingsError as error:
+        problem = str(error)
+    if problem:
+        yield DoctorFinding.of("issuer_not_reached", issuer=oidc.issuer, problem=problem)
 
 
 def _ends(keys: Sequence[ApiKey], now: datetime) -> Iterator[DoctorFinding]:

@@ -24,7 +24,12 @@ class NoFieldWork:
     """No field work system is set up: every visit waits for people."""
 
     async def send(self, message: FieldMessage) -> None:
-        raise FieldWorkRefused(f"no field work system is set up for {message.task}")
+        raise FieldWorkRefused(
+            f"nobody was sent for {message.task}: no field work system is set up "
+            "(field_work.kind is none)",
+            action="set field_work.kind to file or webhook, restart and retry; or have it done and "
+            "complete the visit by hand",
+        )
 
     async def start(self, inbox: FieldInbox) -> None:
         pass

@@ -439,7 +439,8 @@ def observe(
 
 def _has_another_way(order: ServiceOrder, child: ChildFact) -> bool:
     """Whether the order can look at the world again after a child that came to nothing."""
-    return not child.spec.blocking or bool(child.load_check_cause) or called_back(order, child)
+    other = bool(child.load_check_cause) or child.expired_held
+    return not child.spec.blocking or other or called_back(order, child)
 
 
 def pushed(order: ServiceOrder, child: ChildFact, *, dark: bool = False) -> Event | None:

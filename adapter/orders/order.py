@@ -13,7 +13,7 @@ from typing import Final, NewType
 from msgspec import Struct
 
 from adapter.commands.activity import UnsureLoadCheck
-from adapter.commands.failures import LOAD_CHECK_UNSURE, LOAD_SIDE_VOLTAGE
+from adapter.commands.failures import EXPIRED_HELD, LOAD_CHECK_UNSURE, LOAD_SIDE_VOLTAGE
 from adapter.commands.flows import CommandKind
 from adapter.model.device import (
     Category,
@@ -363,6 +363,11 @@ class ChildFact(Struct, frozen=True, kw_only=True, gc=False):
         cause = self.reason.partition(":")[0]
         held = self.state is ChildState.FAILED and self.spec.check_load
         return cause if held and cause in LOAD_CHECK_CAUSES else ""
+
+    @property
+    def expired_held(self) -> bool:
+        """Whether its time passed while no switch order might leave: nothing of it has left."""
+        return self.state is ChildState.FAILED and self.reason.startswith(EXPIRED_HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

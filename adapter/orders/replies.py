@@ -22,6 +22,8 @@ from adapter.orders.events import ReplyKind
 class ReplyState(StrEnum):
     QUEUED = "queued"
     DELIVERED = "delivered"
+    NO_RECEIVER = "no_receiver"
+    """No system is set up that takes replies: it is in the feed alone, if anybody reads that."""
     REFUSED = "refused"
     """The requester's system will never take it as it is: it waits for people."""
     GIVEN_UP = "given_up"
@@ -63,6 +65,13 @@ class DeliveryRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NobodyListens:
+    """There is no requester's system that it could be offered to."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryGivenUp:
     """People ended it."""
 
@@ -77,7 +86,12 @@ class DeliveryRetried:
 
 
 ReplyEvent: TypeAlias = (
-    ReplyAccepted | DeliveryFailed | DeliveryRefused | DeliveryGivenUp | DeliveryRetried
+    ReplyAccepted
+    | DeliveryFailed
+    | DeliveryRefused
+    | NobodyListens
+    | DeliveryGivenUp
+    | DeliveryRetried
 )
 S = ReplyState
 
@@ -90,10 +104,13 @@ REPLY_MACHINE: Final[StateMachine[ReplyState, ReplyEvent]] = StateMachine(
         (S.QUEUED, ReplyAccepted): {S.DELIVERED},
         (S.QUEUED, DeliveryFailed): {S.QUEUED},
         (S.QUEUED, DeliveryRefused): {S.REFUSED},
+        (S.QUEUED, NobodyListens): {S.NO_RECEIVER},
         (S.QUEUED, DeliveryRetried): {S.QUEUED},
         (S.QUEUED, DeliveryGivenUp): {S.GIVEN_UP},
         (S.REFUSED, DeliveryRetried): {S.QUEUED},
         (S.REFUSED, DeliveryGivenUp): {S.GIVEN_UP},
+        (S.NO_RECEIVER, DeliveryRetried): {S.QUEUED},
+        (S.NO_RECEIVER, DeliveryGivenUp): {S.GIVEN_UP},
         (S.GIVEN_UP, DeliveryRetried): {S.QUEUED},
     },
 )
@@ -115,6 +132,8 @@ def step_reply(reply: RequesterReply, event: ReplyEvent, *, now: datetime) -> Re
             return replace(after, attempts=reply.attempts + 1, last_error=error, due_at=now + wait)
         case DeliveryRefused(error=error):
             return replace(after, attempts=reply.attempts + 1, last_error=error)
+        case NobodyListens(why=why):
+            return replace(after, last_error=why)
         case ReplyAccepted():
             return replace(after, attempts=reply.attempts + 1, last_error="")
         case DeliveryRetried():

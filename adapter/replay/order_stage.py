@@ -42,6 +42,7 @@ from adapter.model.ids import DeviceId, EndpointId, EventId, OrderId, ServicePoi
 from adapter.model.values import replace
 from adapter.orders.completion import CompletionReport
 from adapter.orders.order import ERROR_STATES, ServiceOrder
+from adapter.orders.replies import RequesterReply
 from adapter.replay.order_scenario import (
     DeviceRow,
     OrderAct,
@@ -94,6 +95,13 @@ class Heard:
         self.crew.hand_to(inbox)
 
     async def stop(self) -> None:
+        pass
+
+
+class RepliesTaken:
+    """The requester's system of a scenario: it takes every reply."""
+
+    async def deliver(self, reply: RequesterReply) -> None:
         pass
 
 
@@ -156,7 +164,9 @@ class OrderStage:
             identity=CallbackIdentity(address, (b"a key for fixtures",)),
             settings=CommandSettings(policies=scenario.policies()),
             clock=self.clock,
-            orders=OrderParts(rules=_rules(self.scenario), field_work=self.heard),
+            orders=OrderParts(
+                rules=_rules(self.scenario), field_work=self.heard, requester=RepliesTaken()
+            ),
         )
         core.client.open()
         stack.push_async_callback(core.client.close)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 
 from adapter.errors import SettingsError
+from adapter.model.values import replace
 from adapter.server.credentials import Caller
 from adapter.server.rate_limit import LimitedLog
 from adapter.server.settings import OidcSettings, Role, check_name, safe_url
@@ -32,6 +33,8 @@ _LONGEST_TOKEN: Final = 8_192
 _LONGEST_NAME: Final = 100
 _LONGEST_DOCUMENT: Final = 256 * 1024
 _MOST_KEYS: Final = 100
+_PAUSE_S: Final = 5.0
+"""After a discovery document that could not be fetched, for people who try again."""
 _SHORTEST_MODULUS: Final = 342
 """Characters of one of 2048 bits."""
 
@@ -64,6 +67,9 @@ class Issuer:
         self._refreshing: asyncio.Task[None] | None = None
         self._refusals = LimitedLog(log)
         self._problem = ""
+        self._document: Mapping[str, Any] | None = None
+        self._read_s = self._asked_s = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def doubt(self) -> str:
         """What readiness says; empty where its keys could be fetched, or were not needed yet."""
@@ -86,10 +92,33 @@ class Issuer:
         self._refusals.warning("token_refused", reason=why[:200])
         return None
 
+    async def identity(self, token: str, client: str, *, now: datetime) -> Mapping[str, Any]:
+        """The claims of an id_token that was made for this client of ours. Raises TokenRefused."""
+        from joserfc.errors import JoseError
+        from joserfc.jwt import JWTClaimsRegistry
+
+        if token.count(".") != 2 or len(token) > _LONGEST_TOKEN:
+            raise TokenRefused("it is no signed token")
+        try:
+            claims = await self._verified(token, types=("", "jwt"))
+            JWTClaimsRegistry(
+                now=int(now.timestamp()),
+                leeway=int(self._settings.leeway_s),
+                iss={"essential": True, "value": self._settings.issuer},
+                aud={"essential": True, "value": client},
+                exp={"essential": True},
+                sub={"essential": True},
+            ).validate(dict(claims))
+        except (JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TokenRefused(f"{type(error).__name__}: {error}"[:200]) from error
+        if claims.get("azp", client) != client:
+            raise TokenRefused("it was made for another client")
+        return claims
+
     # ------------------------------------------------------------ the token
 
-    async def _verified(self, token: str) -> Mapping[str, Any]:
-        """Its claims, once its signature is good."""
+    async def _verified(self, token: str, *, types: Sequence[str] = ()) -> Mapping[str, Any]:
+        """Its claims, once its signature is good. Without `types` those of the settings."""
         from joserfc import jws
 
         settings = self._settings
@@ -98,7 +127,7 @@ class Issuer:
         if header.get("alg") not in settings.algorithms:
             raise TokenRefused("its algorithm is not one of api.oidc.algorithms")
         kind = str(header.get("typ", "")).lower().removeprefix("application/")
-        if kind not in {each.lower() for each in settings.types}:
+        if kind not in (types or {each.lower() for each in settings.types}):
             raise TokenRefused("its typ is not one of api.oidc.types")
         kid = header.get("kid")
         if not isinstance(kid, str):
@@ -162,14 +191,14 @@ class Issuer:
         settings, age = self._settings, self._clock.elapsed_s() - self._fetched_s
         known = self._keys.get(kid) if age < settings.longest_kept_s else None
         if known is None:
-            await self._fetch()
+            await self.fetch()
             fresh = self._clock.elapsed_s() - self._fetched_s < settings.longest_kept_s
             return self._keys.get(kid) if fresh else None
         if age >= settings.fetch_every_s and (self._refreshing is None or self._refreshing.done()):
-            self._refreshing = asyncio.get_running_loop().create_task(self._fetch())
+            self._refreshing = asyncio.get_running_loop().create_task(self.fetch())
         return known
 
-    async def _fetch(self) -> None:
+    async def fetch(self) -> None:
         """Fetch them, unless that was tried a moment ago: whoever invents names of keys would have
         us ask the issuer for ever."""
         async with self._fetching:
@@ -186,21 +215,40 @@ class Issuer:
             self._fetched_s, self._problem = now_s, ""
             log.info("issuer_keys_fetched", extra={"keys": len(self._keys)})
 
-    async def _documents(self) -> Mapping[str, Any]:
-        settings = self._settings
-        timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+    def http(self) -> aiohttp.ClientSession:
+        """For calls of the issuer."""
+        timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
         connector = aiohttp.TCPConnector(ssl=self._trust)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-            url = settings.keys_url
+        return aiohttp.ClientSession(timeout=timeout, connector=connector)
+
+    async def _documents(self) -> Mapping[str, Any]:
+        async with self.http() as http:
+            url = self._settings.keys_url
             if not url:
-                place = f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration"
-                found = await _document(http, place)
-                if found.get("issuer") != settings.issuer:
-                    raise TokenRefused("the discovery document is of another issuer")
+                found = await discovery_of(http, self._settings.issuer)
                 url = str(found.get("jwks_uri", ""))
                 if (problem := safe_url(url)) is not None:
                     raise TokenRefused(f"its jwks_uri: {problem}")
             return await _document(http, url)
+
+    async def discovered(self) -> Mapping[str, Any]:
+        """Its discovery document, fetched again when it is old, and not at once where that has
+        failed. Raises TokenRefused."""
+        settings, now_s = self._settings, self._clock.elapsed_s()
+        async with self._reading:
+            if self._document is not None and now_s - self._read_s < settings.fetch_every_s:
+                return self._document
+            if now_s - self._asked_s >= min(settings.refetch_s, _PAUSE_S):
+                self._asked_s = now_s
+                try:
+                    async with self.http() as http:
+                        self._document = await discovery_of(http, settings.issuer)
+                    self._read_s = now_s
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                    log.warning("issuer_not_discovered", extra={"reason": str(error)[:200]})
+            if now_s - self._read_s < settings.longest_kept_s and self._document is not None:
+                return self._document
+        raise TokenRefused("its discovery document cannot be fetched")
 
 
 def check_installed() -> None:
@@ -220,16 +268,48 @@ def trust_of(settings: OidcSettings) -> ssl.SSLContext:
         raise SettingsError(f"oidc.ca_file: {file}: {error.strerror or error}") from error
 
 
+_FOR_A_LOGIN: Final = ("authorization_endpoint", "token_endpoint")
+
+
+async def issuer_problem(settings: OidcSettings, clock: Elapsed, *, within_s: float) -> str:
+    """Why its tokens cannot be judged now, or nobody can log in there; empty where all is well."""
+    quick = replace(settings, timeout_s=min(settings.timeout_s, within_s))
+    issuer = Issuer(quick, clock, taken=lambda name: False)
+    await issuer.fetch()
+    if problem := await issuer.doubt():
+        return problem
+    if settings.login is None:
+        return ""
+    try:
+        found = await issuer.discovered()
+    except TokenRefused as refused:
+        return f"api.oidc.login: {refused}"
+    missing = [name for name in _FOR_A_LOGIN if not isinstance(found.get(name), str)]
+    return f"api.oidc.login: it has no {' and no '.join(missing)}" if missing else ""
+
+
+async def discovery_of(http: aiohttp.ClientSession, issuer: str) -> Mapping[str, Any]:
+    """What it says of itself. Raises ValueError, TokenRefused, and what aiohttp does."""
+    found = await _document(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    if found.get("issuer") != issuer:
+        raise TokenRefused("the discovery document is of another issuer")
+    return found
+
+
 async def _document(http: aiohttp.ClientSession, url: str) -> Mapping[str, Any]:
-    """A JSON object, never more than its bound of it. Raises ValueError."""
     async with http.get(url, allow_redirects=False) as answer:
         if answer.status != 200:
             raise ValueError(f"{url} answered {answer.status}")
-        raw = bytearray()
-        async for part in answer.content.iter_chunked(16 * 1024):
-            raw += part
-            if len(raw) > _LONGEST_DOCUMENT:
-                raise ValueError(f"{url}: more than {_LONGEST_DOCUMENT} bytes")
+        return await json_of(answer, url)
+
+
+async def json_of(answer: aiohttp.ClientResponse, url: str) -> Mapping[str, Any]:
+    """A JSON object, never more than its bound of it. Raises ValueError."""
+    raw = bytearray()
+    async for part in answer.content.iter_chunked(16 * 1024):
+        raw += part
+        if len(raw) > _LONGEST_DOCUMENT:
+            raise ValueError(f"{url}: more than {_LONGEST_DOCUMENT} bytes")
     try:
         found = json.loads(raw)
     except RecursionError:

@@ -376,6 +376,34 @@ class SignatureAlgorithm(StrEnum):
     EDDSA = "EdDSA"
 
 
+LOGIN_CALLBACK: Final = "/console/login/callback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcLogin:
+    """People log in to the console at the issuer, which knows the gateway as a client."""
+
+    client_id: Annotated[str, "what the issuer calls the console: a client of its own"]
+    client_secret: Annotated[
+        Secret | None, "its secret; none: a public client, for which PKCE stands alone"
+    ] = None
+    redirect_url: Annotated[
+        str,
+        "where browsers come back to, as the issuer has it: https://HOST/console/login/callback",
+    ]
+    scopes: Annotated[tuple[str, ...], "what is asked for; openid among them"] = ("openid",)
+
+    def __post_init__(self) -> None:
+        if not self.client_id:
+            raise SettingsError("client_id: is needed")
+        if (problem := safe_url(self.redirect_url)) is not None:
+            raise SettingsError(f"redirect_url: {problem}")
+        if urlsplit(self.redirect_url).path != LOGIN_CALLBACK or "?" in self.redirect_url:
+            raise SettingsError(f"redirect_url: its path is {LOGIN_CALLBACK}")
+        if "openid" not in self.scopes:
+            raise SettingsError("scopes: openid is needed")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcSettings:
     """An issuer whose tokens are let in beside keys. `name_claim` is who acts, in audits: `sub`, or
@@ -411,9 +439,12 @@ class OidcSettings:
     longest_kept_s: Annotated[
         PositiveSeconds, "so long its keys are believed while it cannot be reached"
     ] = 86_400.0
+    login: OidcLogin | None = None
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.login is not None and self.clients and self.login.client_id not in self.clients:
+            raise SettingsError("clients: login.client_id is not one of them")
         for name, url in (("issuer", self.issuer), ("keys_url", self.keys_url or self.issuer)):
             if (problem := safe_url(url)) is not None:
                 raise SettingsError(f"{name}: {problem}")

@@ -1,6 +1,8 @@
 """Hours and days of a site's zone, what a request uses of limits, and the time that many are spread
 over."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 
@@ -24,7 +26,7 @@ from adapter.commands.usage_limits import (
     next_hour,
     place_of,
     spread_again,
-    spread_over,
+    spread_of,
     spread_to,
     used_up_at,
 )
@@ -185,21 +187,39 @@ def test_a_forecast_goes_on_at_the_rate_of_the_last_hour(
 
 # ---------------------------------------------------------------- spread
 
-CUTS = [CommandId(f"01kk5zq4s8f3v2m9x7t1b{n:05d}") for n in range(4_000)]
+PLACES = [place_of(number, "01kk5zq4s8") for number in range(4_000)]
 OPEN = Hours()
 
 
-def test_four_thousand_leave_evenly_over_six_hours_whatever_group_they_are_of() -> None:
-    slots = {each: spread_to(each, 6 * 3600, OPEN, start=NOON, expires=None) for each in CUTS}
-    assert all(NOON <= at < NOON + 6 * HOUR for at in slots.values())
-    for n in range(6):
-        begin = NOON + n * HOUR
-        inside = [each for each in CUTS if begin <= slots[each] < begin + HOUR]
-        assert 570 < len(inside) < 760, n
-        feeder = [each for each in inside if int(each[-5:]) % 10 == 3]
-        assert 40 < len(feeder) < 95, n
-    again = {each: spread_to(each, 6 * 3600, OPEN, start=NOON, expires=None) for each in CUTS[::7]}
-    assert all(slots[each] == at for each, at in again.items())
+def most(places: Sequence[float], parts: int) -> int:
+    """How many are in the fullest part."""
+    return max(Counter(int(place * parts) for place in places).values())
+
+
+@for_every("count", [1, 2, 3, 7, 16, 40, 1_000, 4_000])
+def test_no_part_of_the_time_has_many_more_than_its_share(count: int) -> None:
+    for seed in ("a", "b", "c"):
+        places = [place_of(number, seed) for number in range(count)]
+        assert all(0 <= place < 1 for place in places)
+        for parts in (2, 4, 8, 16, 64):
+            assert most(places, parts) <= -(-count // parts), (seed, parts)
+
+
+def test_wherever_a_list_begins_no_part_has_two_more_than_its_share() -> None:
+    for first in range(40):
+        for count in (5, 16, 33, 100):
+            for parts in (2, 4, 8, 16):
+                assert most(PLACES[first : first + count], parts) <= count / parts + 2
+
+
+def test_a_pattern_of_the_list_is_no_pattern_of_the_places() -> None:
+    for every in (2, 4, 8, 10):
+        feeder = PLACES[3::every]
+        share = len(feeder) / 8
+        fullest, counts = most(feeder, 8), Counter(int(place * 8) for place in feeder)
+        assert fullest < 1.35 * share, every
+        assert min(counts[part] for part in range(8)) > 0.65 * share, every
+    assert PLACES[:8] != [place_of(number, "another") for number in range(8)]
 
 
 def test_time_in_which_none_may_leave_does_not_count() -> None:
@@ -207,27 +227,26 @@ def test_time_in_which_none_may_leave_does_not_count() -> None:
     friday = utc(
         "2026-03-27T11:00"
     )  # 12:00 there; two hours are left, then Monday, an hour earlier
-    slots = [spread_to(each, 6 * 3600, working, start=friday, expires=None) for each in CUTS]
+    slots = [spread_to(each, 6 * 3600, working, start=friday, expires=None) for each in PLACES]
     first = [at for at in slots if at < friday + 2 * HOUR]
     monday = utc("2026-03-30T06:00")
     assert all(monday <= at < monday + 4 * HOUR for at in slots if at not in set(first))
-    assert 1_200 < len(first) < 1_470
+    assert 1_320 < len(first) < 1_347
 
 
 def test_what_is_spread_leaves_before_it_expires() -> None:
     expires = NOON + HOUR
-    slots = [spread_to(each, 6 * 3600, OPEN, start=NOON, expires=expires) for each in CUTS[:500]]
+    slots = [spread_to(each, 6 * 3600, OPEN, start=NOON, expires=expires) for each in PLACES[:500]]
     assert all(NOON <= at < expires for at in slots)
     shut = Hours(window=(time(20), time(21)))
-    assert spread_to(CUTS[0], 60, shut, start=NOON, expires=expires) == NOON
+    assert spread_to(0.5, 60, shut, start=NOON, expires=expires) == NOON
 
 
 def test_the_first_that_is_about_it_says_over_how_long() -> None:
     spreads = (SwitchSpread(orders=("cut",), over_s=100), SwitchSpread(over_s=50))
-    assert spread_over(spreads, CUT, "cut") == 100
-    assert spread_over(spreads, CUT, "") == 50
-    assert spread_over(spreads, CONNECT, "cut") is None
-    assert 0 <= place_of(CUTS[0]) < 1
+    assert spread_of(spreads, CUT, "cut") == spreads[0]
+    assert spread_of(spreads, CUT, "") == spreads[1]
+    assert spread_of(spreads, CONNECT, "cut") is None
 
 
 @for_every(
@@ -241,7 +260,7 @@ def test_what_was_held_up_is_spread_again_from_now(
         request=CommandRequest(kind=CUT),
         targets=(),
         activity=Activity(
-            id=CUTS[0],
+            id=CommandId("01kk5zq4s8f3v2m9x7t1b00000"),
             created_at=NOON,
             effective_at=NOON + was_h * HOUR,
             expires_at=NOON + expires_h * HOUR,

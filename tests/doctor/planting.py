@@ -1,6 +1,7 @@
 """A site with nothing wrong, and one fault planted in it at a time."""
 
 import asyncio
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+from joserfc.jwk import ECKey
 
 from adapter.cli.client import Client
 from adapter.doctor.callback_address import CallerFiles
@@ -289,6 +291,30 @@ def no_key_with_admin_right(site: PlantedSite) -> None:
 @plants("keys_none", "api.keys_file")
 def no_key_at_all(site: PlantedSite) -> None:
     del site.sections["api"]["keys_file"]
+
+
+@plants("issuer_not_reached", "compare api.oidc")
+def issuer_that_does_not_answer(site: PlantedSite) -> None:
+    url = site.stack.enter_context(nobody())
+    site.set("api.oidc", issuer=url, audience="openway")
+
+
+class _Discovery(Handler):
+    """It says who it is and where its keys are, and has no page to log in at."""
+
+    def do_GET(self) -> None:
+        host = f"http://{self.headers['Host']}"
+        key = {**ECKey.generate_key("P-256").as_dict(private=False), "kid": "one"}
+        shown = {"issuer": host, "jwks_uri": f"{host}/keys", "keys": [key]}
+        self.reply(200, json.dumps(shown).encode())
+
+
+@plants("issuer_not_reached", "compare api.oidc")
+def issuer_without_a_login(site: PlantedSite) -> None:
+    url = site.stack.enter_context(served(_Discovery))
+    site.set("api.oidc", issuer=url, audience="openway")
+    back = "https://gateway.example/console/login/callback"
+    site.set("api.oidc.login", client_id="console", redirect_url=back)
 
 
 @plants("key_bad", "remove the line")

@@ -43,6 +43,7 @@ from adapter.orders.field_activity_events import (
     WorkReported,
 )
 from adapter.orders.order import ChildId, ChildState, OrderKind, OrderState
+from adapter.orders.replies import ReplyState
 from adapter.service.assembly import OrderParts
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.settings import SimulatorConfig
@@ -183,13 +184,23 @@ async def test_without_a_field_work_system_a_visit_waits_for_people(tmp_path: Pa
     async with gateway(tmp_path, NoFieldWork()) as made:
         shown = await until(made, await ordered(made), child_is(ChildState.COMMUNICATION_ERROR))
         (todo,) = await made.app.gateway.orders.todo()
-        assert "no field work system" in todo.text
+        assert "no field work system is set up (field_work.kind is none)" in todo.text
+        assert "set field_work.kind to file or webhook" in todo.action
+        assert "complete the visit by hand" in todo.action
+        replies = (await made.app.gateway.orders.show(shown.order.id)).replies
+        assert replies
+        assert {each.state for each in replies} <= {ReplyState.QUEUED, ReplyState.NO_RECEIVER}
         work = CompletionReport(at=datetime.now(UTC), cause=EventId("by hand"))
         await made.app.gateway.orders.operator.complete_visit(
             shown.children[0].fact.id, work, by="desk"
         )
-        await until(made, shown, completed)
+        after = await until(
+            made, shown, lambda s: completed(s) and s.replies[-1].state is not ReplyState.QUEUED
+        )
         assert not await made.app.gateway.orders.todo()
+        assert {each.state for each in after.replies} == {ReplyState.NO_RECEIVER}
+        assert {each.attempts for each in after.replies} == {0}
+        assert "replies.url" in after.replies[-1].last_error
 
 
 # ---------------------------------------------------------------- webhooks

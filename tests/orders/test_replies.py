@@ -16,6 +16,7 @@ from adapter.orders.replies import (
     DeliveryGivenUp,
     DeliveryRefused,
     DeliveryRetried,
+    NobodyListens,
     ReplyAccepted,
     ReplyEvent,
     ReplyState,
@@ -30,6 +31,7 @@ SAMPLES: dict[type[ReplyEvent], ReplyEvent] = {
     ReplyAccepted: ReplyAccepted(),
     DeliveryFailed: DeliveryFailed(error="503"),
     DeliveryRefused: DeliveryRefused(error="410"),
+    NobodyListens: NobodyListens(why="replies.url is not set"),
     DeliveryGivenUp: DeliveryGivenUp(who="ann"),
     DeliveryRetried: DeliveryRetried(who="ann"),
 }

@@ -212,6 +212,7 @@ _OF_LIMITS = {
     "AHEAD": "limit_wait_turn", "USED": "sqlite_autoindex_limit_use_1",
     "IN_FORCE": "limit_override_open", "COUNTS": "communication_of_command",
     "QUEUED": "communication_claim", "CONNECTS": "communication_claim",
+    "TURN_BACK": "communication_claim", "BEHIND": "limit_wait_turn",
 }  # fmt: skip
 
 
@@ -222,7 +223,7 @@ def test_limits_are_looked_up_and_what_waits_leads_to_its_communication(
         text = vars(usage_limits).get(name) or vars(switch_safety)[name]
         plan = " ".join(_plan(grown, text))
         assert index in plan or "PRIMARY KEY (name=? AND member=?" in plan, (name, plan)
-    for name in ("TOTALS", "WAITING", "LOOK_AGAIN"):
+    for name in ("LOOK_AGAIN", "GONE"):
         plan = " ".join(_plan(grown, vars(switch_safety)[name]))
         assert "communication_claim" not in plan, (name, plan)
         assert "communication_1 (id=?)" in plan, (name, plan)

@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -38,11 +41,27 @@ class AnIssuer:
     fetched: int = 0
     told: dict[str, object] = field(default_factory=dict)
     """What the discovery document has in place of the right thing."""
+    refuses: dict[str, str] = field(default_factory=dict)
+    """What it answers in place of a code."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What it answers in place of the tokens' claims; of `nonce` in that of the id_token."""
+    names_itself: bool = True
+    asked: list[dict[str, str]] = field(default_factory=list)
+    """Requests for tokens, with who asked in `client`."""
+    _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def discover(self, request: web.Request) -> web.Response:
         if self.down:
             raise web.HTTPServiceUnavailable
-        found = {"issuer": self.url, "jwks_uri": f"{self.url}/keys", **self.told}
+        found = {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/keys",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "end_session_endpoint": f"{self.url}/leave",
+            "authorization_response_iss_parameter_supported": True,
+            **self.told,
+        }
         return web.json_response(found)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -51,6 +70,43 @@ class AnIssuer:
             raise web.HTTPServiceUnavailable
         shown = [{**key.as_dict(private=False), "kid": kid} for kid, key in self.keys.items()]
         return web.json_response({"keys": [{"kty": "oct", "k": "AAAA", "kid": "odd"}, *shown]})
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        """As if ann had logged in there: the browser is sent back with a code."""
+        asked = dict(request.query)
+        assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = asked
+        back = self.refuses or {"code": code}
+        back = {**back, "state": asked["state"]}
+        back |= {"iss": self.url} if self.names_itself else {}
+        raise web.HTTPFound(f"{asked['redirect_uri']}?{urlencode(back)}")
+
+    async def give_tokens(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        basic = request.headers.get("Authorization", "")
+        client = form.get("client_id", "")
+        if basic:
+            client = base64.b64decode(basic.removeprefix("Basic ")).decode()
+        self.asked.append({**form, "client": client})
+        asked = self._codes.pop(form["code"], None)
+        if self.down:
+            raise web.HTTPServiceUnavailable
+        if asked is None or asked["redirect_uri"] != form["redirect_uri"]:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        if base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
+            told = {"error": "invalid_grant", "error_description": "<b>verifier</b>"}
+            return web.json_response(told, status=400)
+        identity = {"nonce": asked["nonce"], "aud": asked["client_id"], "roles": None}
+        claims: dict[str, Any] = {**identity, **self.answers}
+        return web.json_response(
+            {
+                "token_type": "Bearer",
+                "access_token": self.token(),
+                "id_token": self.token(header={"typ": "JWT"}, **claims),
+            }
+        )
 
     def token(
         self,
@@ -74,16 +130,19 @@ class AnIssuer:
 
 
 @asynccontextmanager
-async def an_issuer() -> AsyncIterator[AnIssuer]:
+async def an_issuer(host: str = "127.0.0.1") -> AsyncIterator[AnIssuer]:
+    """`host` is what its own URL calls it."""
     made = AnIssuer(keys={"one": ECKey.generate_key("P-256")})
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", made.discover)
     app.router.add_get("/keys", made.show)
+    app.router.add_get("/authorize", made.authorize)
+    app.router.add_post("/token", made.give_tokens)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    made.url = f"http://{host}:{runner.addresses[0][1]}"
     try:
         yield made
     finally:

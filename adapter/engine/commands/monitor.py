@@ -144,7 +144,9 @@ class Monitor:
             ):
                 await self.revalidate(command, actor="gateway")
             else:
-                await self._applier.apply(command.id, TimePassed())
+                held = next(iter(self._holds.all()), None)
+                passed = TimePassed(held="" if held is None else held.text)
+                await self._applier.apply(command.id, passed)
         except Conflict as error:
             if activity.next_completion is not None:
                 # The registry moved under the completion event: look at it afresh.

@@ -13,7 +13,7 @@ from adapter.commands.flows import SWITCH_KINDS, CommandKind, Priority, Scope
 from adapter.commands.lifecycle import step
 from adapter.commands.rules import SwitchPolicy, check_request, lanes_of
 from adapter.commands.timing import Policy, after
-from adapter.commands.usage_limits import spread_again, spread_over, spread_to
+from adapter.commands.usage_limits import place_of, spread_again, spread_of, spread_to
 from adapter.engine.commands.apply import note, outcomes
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
@@ -37,6 +37,8 @@ from adapter.model.ids import CommandId, DeviceId, ServicePointId
 from adapter.model.values import replace
 
 _SUBMIT_TRIES: Final = 5
+_LISTS: Final = 1_000
+"""So many lists whose commands are spread are counted at once; of more the oldest begins anew."""
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -72,6 +74,8 @@ class Submitter:
         self._policies = policies
         self._ids = SortableIds(entropy)
         self._at_once = at_once
+        self._spread_so_far: dict[object, tuple[str, int]] = {}
+        """Of each list of commands that are spread: its first one's id, and how many there are."""
 
     async def submit(
         self, request: CommandRequest, *, actor: str, order_kind: str = ""
@@ -181,14 +185,23 @@ class Submitter:
     def _spread(
         self, command: CommandId, request: CommandRequest, order_kind: str, start: datetime
     ) -> datetime:
-        """When it may leave where many may be asked for at once; what is urgent is not spread."""
+        """When it may leave where many may be asked for at once; what is urgent is not spread. A
+        list is what is asked for with the same dates since the gateway was started."""
         switch = self._switch
         if not switch.spread or request.priority is Priority.URGENT:
             return start
-        over_s = spread_over(switch.spread, request.kind, order_kind)
-        if over_s is None:
+        spread = spread_of(switch.spread, request.kind, order_kind)
+        if spread is None:
             return start
-        return spread_to(command, over_s, switch.hours, start=start, expires=request.expires_at)
+        later = request.effective_at if request.effective_at == start else None
+        key = (spread, later, request.expires_at)
+        first, number = self._spread_so_far.pop(key, (command, 0))
+        self._spread_so_far[key] = first, number + 1
+        if len(self._spread_so_far) > _LISTS:
+            del self._spread_so_far[next(iter(self._spread_so_far))]
+        place = place_of(number, first)
+        expires = request.expires_at
+        return spread_to(place, spread.over_s, switch.hours, start=start, expires=expires)
 
     def spread_again(self, command: Command) -> datetime | None:
         """When one may leave that was spread and is approved only now."""
@@ -210,7 +223,8 @@ class Submitter:
         policy = self._policies[request.kind]
         made = CommandId(self._ids.next(now))
         effective = max(request.effective_at or now, now)
-        effective = self._spread(made, request, order_kind, effective)
+        if not surveyed.violations:
+            effective = self._spread(made, request, order_kind, effective)
         activity = Activity(
             id=made,
             created_at=now,

@@ -200,7 +200,7 @@ class SwitchSafetyStore(Protocol):
         """What waits for room is due now. How many."""
 
     async def tidy(self, *, uses_before: datetime, overrides_before: datetime) -> None:
-        """Remove what nobody asks for any more, and waits of what has left or ended."""
+        """Remove what nobody asks for any more."""
 
 
 class LoadCommands(Protocol):

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapter.engine.orders.field_work import FieldInbox, FieldMessage
+from adapter.engine.orders.ports import NoReceiver
 from adapter.orders.replies import RequesterReply
 
 
 class PublishedReplies:
-    """Replies are in the feed already, each stored with what it tells: nothing is left to do."""
+    """Replies are in the feed already, each stored with what it tells; nobody else is told."""
 
     async def deliver(self, reply: RequesterReply) -> None:
-        pass
+        """Raises NoReceiver."""
+        raise NoReceiver("no receiver of replies is set up (replies.url): it is in the feed alone")
 
 
 @dataclass(slots=True)

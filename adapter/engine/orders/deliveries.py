@@ -15,6 +15,7 @@ from adapter.engine.commands.ports import Clock
 from adapter.engine.orders.field_work import FieldMessage, FieldWork, FieldWorkRefused
 from adapter.engine.orders.ports import (
     MessageState,
+    NoReceiver,
     OrderRules,
     OrderStore,
     OutgoingMessage,
@@ -32,7 +33,9 @@ from adapter.orders.order import OrderProblem
 from adapter.orders.replies import (
     DeliveryFailed,
     DeliveryRefused,
+    NobodyListens,
     ReplyAccepted,
+    ReplyEvent,
     RequesterReply,
     step_reply,
 )
@@ -107,7 +110,7 @@ class Deliveries:
         try:
             await self._field_work.send(message)
         except FieldWorkRefused as error:
-            await self._undelivered(message, str(error))
+            await self._undelivered(message, str(error), error.action)
             return
         except StoreFailed:
             raise
@@ -132,11 +135,12 @@ class Deliveries:
         due = self._clock.now() + wait
         await self._store.settle_message(message.id, MessageState.QUEUED, due=due)
 
-    async def _undelivered(self, message: FieldMessage, reason: str) -> None:
+    async def _undelivered(self, message: FieldMessage, reason: str, action: str = "") -> None:
         """People see to it: the visit is in communication error, or the request is."""
         await self._store.settle_message(message.id, MessageState.FAILED)
         if message.kind in (f.MessageKind.DISPATCH, f.MessageKind.SLOTS):
-            problem = OrderProblem(code="field_work", text=reason, action=_ACTIONS[message.kind])
+            action = action or _ACTIONS[message.kind]
+            problem = OrderProblem(code="field_work", text=reason, action=action)
             await self._visit(message, f.FieldSendFailed(problem=problem))
             return
 
@@ -158,10 +162,13 @@ class Deliveries:
 
     async def _deliver(self, reply: RequesterReply) -> None:
         crash_points.reached("reply.before_delivery")
+        event: ReplyEvent = ReplyAccepted()
         try:
             await self._requester.deliver(reply)
         except StoreFailed:
             raise
+        except NoReceiver as error:
+            event = NobodyListens(why=str(error))
         except ReplyRefused as error:
             words = {"order": reply.order, "reply": reply.id, "error": str(error)}
             log.warning("reply_refused", extra=words)
@@ -171,9 +178,8 @@ class Deliveries:
         except Exception as error:  # the requester's system is somebody else's
             words = {"order": reply.order, "reply": reply.id, "error": repr(error)}
             log.warning("reply_failed", extra=words)
-            event = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
-            await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))
+            failed = DeliveryFailed(error=f"{type(error).__name__}: {error}"[:500])
+            await self._store.settle_reply(step_reply(reply, failed, now=self._clock.now()))
             return
         crash_points.reached("reply.after_delivery")
-        after = step_reply(reply, ReplyAccepted(), now=self._clock.now())
-        await self._store.settle_reply(after)
+        await self._store.settle_reply(step_reply(reply, event, now=self._clock.now()))

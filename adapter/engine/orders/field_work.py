@@ -72,10 +72,14 @@ class FieldMessage:
 class FieldWorkRefused(GatewayError):
     """The field work system will never take this message; people have to look.
 
-    Any other error of `send` means that it may be tried again.
+    Any other error of `send` means that it may be tried again. `action` is what they can do.
     """
 
     code = "field_work_refused"
+
+    def __init__(self, text: str, *, action: str = "") -> None:
+        super().__init__(text)
+        self.action = action
 
 
 class FieldWork(Protocol):

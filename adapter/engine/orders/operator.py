@@ -213,7 +213,8 @@ class Operator:
     async def retry_replies(
         self, order: OrderId, *, by: str, reply: str = ""
     ) -> Sequence[RequesterReply]:
-        """Send a reply again now; without one, all that were refused or have failed so far.
+        """Send a reply again now; without one, all that were refused or have failed so far, or had
+        no receiver.
 
         Gives the replies that are sent. Raises NotFound, Conflict for one that was delivered.
         """
@@ -229,7 +230,7 @@ class Operator:
         await self._orchestrator.case(order)  # raises NotFound
         for each in await self._store.replies(order):
             failed = each.state is ReplyState.QUEUED and each.attempts > 0
-            if failed or each.state is ReplyState.REFUSED:
+            if failed or each.state in (ReplyState.REFUSED, ReplyState.NO_RECEIVER):
                 with suppress(Conflict):  # it was delivered meanwhile
                     retried = DeliveryRetried(who=by)
                     sent.append(await self._step_reply(order, each.id, retried, by=by))

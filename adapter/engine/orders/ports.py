@@ -363,8 +363,15 @@ class ReplyRefused(GatewayError):
     code = "reply_refused"
 
 
+class NoReceiver(GatewayError):
+    """Nobody is set up to take replies; the text says what to configure."""
+
+    code = "no_receiver"
+
+
 class Requester(Protocol):
     """Where replies go: the system that ordered. A reply's id is fixed; it may come twice."""
 
     async def deliver(self, reply: RequesterReply) -> None:
-        """Return when it has the reply. Raises ReplyRefused, or anything to be asked again."""
+        """Return when it has the reply. Raises ReplyRefused, NoReceiver, or anything to be asked
+        again."""

@@ -27,6 +27,7 @@ from adapter.engine.commands.switch_safety import (
 from adapter.model.ids import CommandId, CommunicationId
 from adapter.store.commands import reading, writing
 from adapter.store.commands.holds import DROP
+from adapter.store.commands.usage_limits import ANY_WAITING
 from adapter.store.database import Database
 from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import as_list, encode, micros, moment, read_communication
@@ -72,28 +73,29 @@ CONNECTS: Final = (
 _REQUEST: Final = "SELECT body FROM resume_request"
 _PUT_REQUEST: Final = "INSERT OR REPLACE INTO resume_request (one, body) VALUES (1, ?)"
 _DROP_REQUEST: Final = "DELETE FROM resume_request"
+# What was claimed when it was stopped keeps its turn: it does not leave behind all the others.
+TURN_BACK: Final = f"""
+UPDATE communication SET due = wake WHERE work = 'send' AND priority IN ({_PRIORITIES})
+    AND operation IN ({_OPERATIONS}) AND due > wake
+    AND id NOT IN (SELECT communication FROM limit_wait)"""
 _LATER: Final = "UPDATE communication SET due = ? WHERE id = ? AND work = 'send'"
 USED: Final = "SELECT name, member, hour, used FROM limit_use WHERE hour >= ?"
-# What has left or ended meanwhile waits no more. CROSS JOIN, and the plus below: from what waits to
-# its communication, never through all that is to be sent.
-_WAITING: Final = """
-FROM limit_wait CROSS JOIN communication ON communication.id = limit_wait.communication
-WHERE communication.work = 'send' AND communication.due IS NOT NULL"""
-TOTALS: Final = f"""
-SELECT limit_wait.name, member, count(*), min(since), min(until), max(until) {_WAITING}
-GROUP BY limit_wait.name, member"""
-WAITING: Final = f"""
-SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
-{_WAITING} AND limit_wait.communication > :after AND (:name IS NULL OR limit_wait.name = :name)
-ORDER BY limit_wait.communication LIMIT :limit"""
-WAITS_OF: Final = f"""
-SELECT limit_wait.command, limit_wait.communication, limit_wait.name, member, since, until
-{_WAITING} AND limit_wait.communication IN (SELECT value FROM json_each(?))"""
-ANY_WAITING: Final = "SELECT 1 FROM limit_wait LIMIT 1"
+TOTALS: Final = """
+SELECT name, member, count(*), min(since), min(until), max(until) FROM limit_wait
+GROUP BY name, member"""
+WAITING: Final = """
+SELECT command, communication, name, member, since, until FROM limit_wait
+WHERE communication > :after AND (:name IS NULL OR name = :name)
+ORDER BY communication LIMIT :limit"""
+WAITS_OF: Final = """
+SELECT command, communication, name, member, since, until FROM limit_wait
+WHERE communication IN (SELECT value FROM json_each(?))"""
+# The plus: from what waits to its communication, never through all that is to be sent.
 LOOK_AGAIN: Final = """
 UPDATE communication SET due = :now WHERE +work = 'send' AND due > :now
     AND id IN (SELECT communication FROM limit_wait)"""
 _TURNED: Final = "UPDATE limit_wait SET until = :now WHERE until > :now"
+# What an earlier version left there: now it goes with what ends it.
 GONE: Final = """
 DELETE FROM limit_wait WHERE NOT EXISTS (
     SELECT 1 FROM communication WHERE communication.id = limit_wait.communication
@@ -176,6 +178,7 @@ class SqliteSwitchSafety:
                 return False
             db.execute(_DROP_REQUEST)
             db.execute(DROP, (HoldReason.STOPPED,))
+            db.execute(TURN_BACK)
             db.executemany(_LATER, [(micros(due), each) for each, due in later.items()])
             writing.publish(tx, told, at)
             writing.note_all(tx, [audit], at)
@@ -283,14 +286,17 @@ class SqliteSwitchSafety:
         return await self._store.write(work)
 
     async def look_again(self, now: datetime) -> int:
+        def work(tx: Transaction) -> int:
+            tx.connection.execute(GONE)
+            return _look_again(tx.connection, now)
+
         if not await self._store.read(lambda db: bool(db.execute(ANY_WAITING).get)):
             return 0
-        return await self._store.write(lambda tx: _look_again(tx.connection, now))
+        return await self._store.write(work)
 
     async def tidy(self, *, uses_before: datetime, overrides_before: datetime) -> None:
         def work(tx: Transaction) -> None:
             db = tx.connection
-            db.execute(GONE)
             db.execute(_OLD_USES, (micros(uses_before),))
             db.execute(_OLD_OVERRIDES, (micros(overrides_before),))
 
@@ -313,7 +319,7 @@ def _may_have_moved(over: Communication) -> bool | None:
 
 
 def _anything(db: apsw.Connection) -> bool:
-    tables = ("limit_wait", "limit_use", "limit_override")
+    tables = ("limit_use", "limit_override")
     return any(db.execute(f"SELECT 1 FROM {each} LIMIT 1").get for each in tables)
 
 

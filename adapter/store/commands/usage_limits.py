@@ -1,6 +1,8 @@
 """Caps and quotas in the writer's transaction: whether all that a request uses has room, and the
-count of it. What has none is put off in the same transaction, until its turn comes."""
+count of it. What has none is put off in the same transaction, until its turn comes. What waits no
+longer leaves the queue in the transaction that ends it, and those behind it move up."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -9,8 +11,8 @@ import apsw
 from adapter.commands.effects import Severity
 from adapter.commands.usage_limits import Use, Uses, day_of, next_hour
 from adapter.engine.commands.ports import Publication
-from adapter.model.ids import EventId
-from adapter.store.rows import micros
+from adapter.model.ids import CommandId, EventId
+from adapter.store.rows import as_list, micros
 from adapter.store.transaction import Transaction
 
 MOST_AHEAD: Final = 1_000_000
@@ -36,6 +38,19 @@ INSERT INTO limit_wait (communication, command, name, member, since, until)
 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (communication) DO UPDATE SET
     name = excluded.name, member = excluded.member, until = excluded.until"""
 _LEFT: Final = "DELETE FROM limit_wait WHERE communication = ?"
+ANY_WAITING: Final = "SELECT 1 FROM limit_wait LIMIT 1"
+WITHDRAW: Final = """
+DELETE FROM limit_wait WHERE communication IN (SELECT value FROM json_each(?))
+RETURNING name, member, until"""
+BEHIND: Final = """
+SELECT communication, until FROM limit_wait
+WHERE name = :name AND member = :member AND until > :place AND until > :at
+ORDER BY until, communication LIMIT 1"""
+_MOVE_UP: Final = "UPDATE limit_wait SET until = ? WHERE communication = ?"
+PASSED: Final = """
+UPDATE communication SET due = :at WHERE due > :at AND work = 'send' AND id IN (
+    SELECT communication FROM limit_wait WHERE command IN (SELECT value FROM json_each(:commands)))
+"""
 
 
 class Full(NamedTuple):
@@ -79,6 +94,28 @@ def take(db: apsw.Connection, uses: Uses) -> None:
 def give_back(db: apsw.Connection, uses: Uses) -> None:
     """It did not leave: the count is as if it had never been taken."""
     db.executemany(_GIVE_BACK, [(use.limit, use.member, micros(use.hour)) for use in uses.of])
+
+
+def withdraw(tx: Transaction, communications: Sequence[str], at: datetime) -> None:
+    """These are not to be sent any more. Their places are free at once: of those behind, the first
+    of each hour or day moves up to the one before, so that nobody passes another."""
+    if not communications or tx.immediate.execute(ANY_WAITING).get is None:
+        return
+    db = tx.connection
+    freed = db.execute(WITHDRAW, (as_list(communications),)).fetchall()
+    for name, member, place in sorted(freed):
+        names = {"name": name, "member": member, "place": place, "at": micros(at)}
+        while (behind := db.execute(BEHIND, names).fetchone()) is not None:
+            communication, until = behind
+            db.execute(_PUT_OFF, (names["place"], communication))
+            db.execute(_MOVE_UP, (names["place"], communication))
+            names["place"] = until
+
+
+def look_again(tx: Transaction, commands: Sequence[CommandId], at: datetime) -> None:
+    """Others have taken the meters of these: what of them waits finds out now, not at its turn."""
+    if commands and tx.immediate.execute(ANY_WAITING).get is not None:
+        tx.connection.execute(PASSED, {"at": micros(at), "commands": as_list(commands)})
 
 
 def put_off(tx: Transaction, uses: Uses, found: Full) -> Publication:

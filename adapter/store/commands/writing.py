@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 from msgspec import Struct
 
-from adapter.commands.activity import TO_DO, Command, Communication
+from adapter.commands.activity import TO_DO, Command, Communication, Work
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.rules import priority_of
 from adapter.engine.commands.ports import (
@@ -90,7 +90,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
-        _take_lanes(tx.immediate, item.lanes, command.id, number, at)
+        _take_lanes(tx, item.lanes, command.id, number, at)
     _put_outcomes(tx, command.id, item.outcomes)
     publish(tx, item.publications, at)
     note_all(tx, item.audit, at, of=command.id, noted=0)
@@ -189,6 +189,7 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
         learned += _put_command(tx, each, at)
         _put_along(tx, each.change, at, noted)
     unpark(tx.immediate, learned)
+    _free_places(tx, moving, at)
 
 
 def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
@@ -259,6 +260,7 @@ def _save(
         free = [lane for lane in dict.fromkeys(change.acquire) if lane not in held]
         queries.TAKE_FREE_LANES.run(db, [(lane, tx.saved[id][0]) for lane in free])
         unpark(db, _put_command(tx, moving, at))
+        _free_places(tx, [moving], at)
     if change.debit is not None:
         owner = None if command is None else command.id
         tx.append(queries.INSERT_DEBIT, (change.debit.bucket, micros(at), owner))
@@ -349,6 +351,17 @@ def _put_communications(tx: Transaction, moving: _Moving) -> list[RequestToken]:
     return learned
 
 
+def _free_places(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> None:
+    """What is not to be sent any more waits for no room; what leaves uses its place."""
+    withdrawn = [
+        now.id
+        for each in moving
+        for was, now in zip(each.before.communications, each.after.communications, strict=False)
+        if was.work is Work.SEND and now.work is not Work.SEND and each.change.uses is None
+    ]
+    usage_limits.withdraw(tx, withdrawn, at)
+
+
 def _put_communication(
     tx: Transaction,
     command: Command,
@@ -434,16 +447,18 @@ def _other_holders(
 
 
 def _take_lanes(
-    connection: apsw.Connection,
+    tx: Transaction,
     lanes: Sequence[str],
     command: CommandId,
     number: int,
     at: datetime,
 ) -> None:
     """Also from another command, where people let this one pass: who waited for that looks."""
-    passed = set(_other_holders(connection, lanes, command).values())
+    connection = tx.immediate
+    passed = sorted(set(_other_holders(connection, lanes, command).values()))
     connection.executemany(queries.TAKE_LANE, [(lane, number) for lane in lanes])
-    _wake_awaiting(connection, sorted(passed), at)
+    _wake_awaiting(connection, passed, at)
+    usage_limits.look_again(tx, passed, at)
 
 
 def _release(connection: apsw.Connection, commands: Sequence[CommandId], at: datetime) -> None:

@@ -41,6 +41,7 @@ from adapter.model.texts import (
 from adapter.model.whole_numbers import CURSOR, ROW, Span, read_whole
 from adapter.server.credentials import ApiKeys, Caller
 from adapter.server.issuer import Issuer
+from adapter.server.issuer_login import IssuerLogin
 from adapter.server.settings import RestSettings, Role
 from adapter.settings.changes import RunningSettings
 from adapter.web.api.head_end import HeadEndFacts
@@ -169,6 +170,10 @@ class ApiContext:
         self.issuer = (
             None if settings.oidc is None else Issuer(settings.oidc, clock, taken=self.keys.names)
         )
+        self.login: IssuerLogin | None = None
+        """Where people log in to the console beside keys."""
+        if settings.oidc is not None and settings.oidc.login is not None and self.issuer:
+            self.login = IssuerLogin(settings.oidc, settings.oidc.login, self.issuer)
         self.waiting = WaitingPlaces(settings.waiting_at_once)
         self.exporting = asyncio.Semaphore(_EXPORTS_AT_ONCE)
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
+from adapter.commands.flows import SWITCH_KINDS
 from adapter.commands.timing import given_in_utc
 from adapter.engine.commands.ports import AuditEntry
+from adapter.engine.orders.child_commands import unsent
 from adapter.engine.orders.operator import Decided
 from adapter.engine.orders.payments import Payment
 from adapter.engine.orders.ports import Child, OrderFilter, OrderPass, OrderShown
@@ -343,9 +345,11 @@ class RequestOut(Struct, kw_only=True):
 
 
 class OrderShownOut(Struct, kw_only=True):
-    """Everything that happened to an order, oldest first. `history`: each step, and who took it."""
+    """Everything that happened to an order, oldest first. `history`: each step, and who took it.
+    `held`: why its connect or disconnect does not leave now; empty where nothing holds one."""
 
     order: OrderOut
+    held: str
     children: list[ChildOut]
     evaluations: list[EvaluationOut]
     replies: list[ReplyOut]
@@ -353,9 +357,10 @@ class OrderShownOut(Struct, kw_only=True):
     history: list[HistoryEntry]
 
     @classmethod
-    def of(cls, shown: OrderShown, history: Sequence[AuditEntry]) -> "OrderShownOut":
+    def of(cls, shown: OrderShown, history: Sequence[AuditEntry], held: str) -> "OrderShownOut":
         return cls(
             order=OrderOut.of(shown.order),
+            held=held,
             children=[ChildOut.of(each) for each in shown.children],
             evaluations=[EvaluationOut.of(each) for each in shown.passes],
             replies=[ReplyOut.of(each) for each in shown.replies],
@@ -496,7 +501,19 @@ async def get_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:
         with api.waiting.taken(asked.key):
             await orders.wait(order, timeout_s=wait_s)
     shown = await orders.show(order)
-    return ApiResponse(body=OrderShownOut.of(shown, await orders.history(order)))
+    held = await _held(api, shown)
+    return ApiResponse(body=OrderShownOut.of(shown, await orders.history(order), held))
+
+
+async def _held(api: ApiContext, shown: OrderShown) -> str:
+    hold = next(iter(api.gateway.upkeep.holds.all()), None)
+    if hold is None:
+        return ""
+    for each in shown.children:
+        moves = each.fact.spec.command in SWITCH_KINDS and not each.fact.final
+        if moves and each.command and unsent(await api.gateway.commands.get(each.command)):
+            return hold.text
+    return ""
 
 
 async def cancel_order(api: ApiContext, asked: ApiRequest) -> ApiResponse:

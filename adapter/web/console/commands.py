@@ -9,6 +9,7 @@ from typing import Final
 from adapter.commands.activity import Command, CommunicationState, State, Work
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.commands.outcomes import EndpointResult
+from adapter.engine.orders.child_commands import unsent
 from adapter.model.ids import CommandId
 from adapter.web.api import commands
 from adapter.web.api.call import HistoryEntry
@@ -80,7 +81,7 @@ async def load(view: PageView) -> Mapping[str, object]:
         "request": command.request,
         "switch": command.request.kind in SWITCH_KINDS,
         "legs": legs_of(history.items, view.now, open_=not shown.final),
-        "next": list(next_of(command, view.now)),
+        "next": [*_held(view, command), *next_of(command, view.now)],
         "outcomes": worst[:_SHOWN_ENDPOINTS],
         "outcome_count": len(outcomes.items),
         "incomplete": outcomes.incomplete,
@@ -139,6 +140,13 @@ def legs_of(history: Sequence[HistoryEntry], now: datetime, *, open_: bool) -> S
             )
         )
     return made
+
+
+def _held(view: PageView, command: Command) -> Iterator[NextStep]:
+    """Why a connect or disconnect of which nothing has left does not."""
+    if command.request.kind in SWITCH_KINDS and unsent(command):
+        for hold in view.api.gateway.upkeep.holds.all():
+            yield NextStep(f"nothing is switched: {hold.text}")
 
 
 def _tone(action: str) -> str:

@@ -14,8 +14,9 @@ from aiohttp_sse import EventSourceResponse, sse_response
 from adapter.engine.commands.ports import Clock
 from adapter.errors import GatewayError
 from adapter.server.bodies import continue_later
-from adapter.server.credentials import CallerEnded
-from adapter.server.settings import Role
+from adapter.server.credentials import Caller, CallerEnded
+from adapter.server.issuer_login import LASTS_S, IssuerLogin, LoginFailed
+from adapter.server.settings import LOGIN_CALLBACK, Role
 from adapter.web.api.call import PREFIX, ApiContext, ApiResponse, require
 from adapter.web.api.incoming import CALLER, query_of
 from adapter.web.api.measured import Measured
@@ -46,6 +47,7 @@ from adapter.web.console.session import ConsoleSession, Sessions
 from adapter.web.console.view import NOTHING, PageView, carry_out
 
 _COOKIE: Final = "openway_console"
+_ISSUER_COOKIE: Final = "openway_console_issuer"
 _LOGIN_COOKIE: Final = "openway_console_login"
 _STREAMED: Final[Mapping[str, str]] = {**HEADERS, "X-Accel-Buffering": "no"}
 """Proxies that keep answers back until they are large are asked not to."""
@@ -80,6 +82,10 @@ class Console:
         router.add_get(f"{ROOT}/static/{{hash}}/{{file}}", send_static)
         router.add_get(f"{ROOT}/login", self._login_page)
         router.add_post(f"{ROOT}/login", self._login, expect_handler=continue_later)
+        if self._api.login is not None:
+            router.add_get(f"{ROOT}/login/issuer", self._to_issuer)
+            router.add_get(LOGIN_CALLBACK, self._from_issuer)
+            router.add_get(f"{ROOT}/login/leave", self._leave_issuer)
         router.add_post(f"{ROOT}/logout", self._logout, expect_handler=continue_later)
         for button in BUTTONS.values():
             path = f"{ROOT}/do/{button.name}"
@@ -135,6 +141,7 @@ class Console:
                 "next": next_,
                 "csrf": token,
                 "oidc": self._api.issuer is not None,
+                "at_issuer": self._api.login is not None,
             },
             status=status,
         )
@@ -156,10 +163,17 @@ class Console:
         caller = await self._api.caller_of(form.get("key", "").strip(), now=now)
         if caller is None:
             raise ProblemRaised(401, "unauthorized", "this key is not known, or has expired")
+        response = _plain(web.HTTPSeeOther(ROOT + _local(form.get("next", "")), headers=HEADERS))
+        self._log_in(request, response, caller)
+        response.del_cookie(_LOGIN_COOKIE, path=f"{ROOT}/login")
+        return response
+
+    def _log_in(self, request: web.Request, response: web.Response, caller: Caller) -> None:
+        """Begin a session; one of this browser before it ends."""
         request[CALLER] = caller
         require(caller, *ANY)
         log.info("console_login", extra={"by": caller.name})
-        response = web.HTTPSeeOther(ROOT + _local(form.get("next", "")), headers=HEADERS)
+        now = self._clock.now()
         self.sessions.end(request.cookies.get(_COOKIE, ""))
         response.set_cookie(
             _COOKIE,
@@ -169,8 +183,54 @@ class Console:
             samesite="Strict",
             secure=_over_tls(request),
         )
-        response.del_cookie(_LOGIN_COOKIE, path=f"{ROOT}/login")
-        return _plain(response)
+
+    # ------------------------------------------------------------ at the issuer
+
+    async def _to_issuer(self, request: web.Request) -> web.StreamResponse:
+        """Send the browser to the issuer's own login."""
+        next_ = _local(_filters(query_of(("next",), request)).get("next", ""))
+        try:
+            begun = await self._at_issuer.begin(next_, now=self._clock.now())
+        except LoginFailed as failed:
+            raise _not_in(failed) from failed
+        response = _plain(web.HTTPSeeOther(begun.address, headers=HEADERS))
+        response.set_cookie(
+            _ISSUER_COOKIE,
+            begun.cookie,
+            path=f"{ROOT}/login",
+            max_age=LASTS_S,
+            httponly=True,
+            samesite="Lax",  # it has to come along when the issuer sends the browser back
+            secure=_over_tls(request),
+        )
+        return response
+
+    async def _from_issuer(self, request: web.Request) -> web.StreamResponse:
+        """The browser is back with a code. The page that it gets goes on by itself: behind a
+        redirect from elsewhere the browser would keep the session's cookie to itself."""
+        given = request.query
+        if any(len(given.getall(name)) > 1 for name in given):
+            raise ProblemRaised(400, "bad_query", "a parameter stands there twice")
+        cookie = request.cookies.get(_ISSUER_COOKIE, "")
+        try:
+            caller, next_ = await self._at_issuer.finish(given, cookie, now=self._clock.now())
+        except LoginFailed as failed:
+            raise _not_in(failed) from failed
+        address = ROOT + _local(next_)
+        response = html("logged_in.html", {"caller": caller, "address": address})
+        response.headers["Refresh"] = f"0; url={address}"
+        self._log_in(request, response, caller)
+        response.del_cookie(_ISSUER_COOKIE, path=f"{ROOT}/login")
+        return response
+
+    async def _leave_issuer(self, request: web.Request) -> web.StreamResponse:
+        """Log out at the issuer too, where it has a page for that."""
+        _go(await self._at_issuer.leaving(f"{ROOT}/login") or f"{ROOT}/login")
+
+    @property
+    def _at_issuer(self) -> IssuerLogin:
+        assert self._api.login is not None  # else there are no such routes
+        return self._api.login
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         await self._sent(request, ANY)
@@ -426,9 +486,8 @@ class Console:
     def problem(self, raised: ProblemRaised, request: web.Request) -> web.Response:
         """A problem as a page; at the login with the form again."""
         problem = raised.problem
-        if problem.status == 401 or (
-            request.path == f"{ROOT}/login" and problem.status in (403, 429)
-        ):
+        at_login = request.path == f"{ROOT}/login" or request.path.startswith(f"{ROOT}/login/")
+        if problem.status == 401 or (at_login and problem.status in (400, 403, 429, 503)):
             response = self._login_form(
                 request, next_="", error=problem.detail, status=problem.status
             )
@@ -454,6 +513,12 @@ def _shown_of(view: PageView) -> Mapping[str, object]:
 
 async def _to_the_front(request: web.Request) -> web.StreamResponse:
     _go(ROOT)
+
+
+def _not_in(failed: LoginFailed) -> ProblemRaised:
+    """Nobody is logged in: the form says why."""
+    status, code = (503, "issuer_not_reached") if failed.unreachable else (401, "login_refused")
+    return ProblemRaised(status, code, str(failed))
 
 
 def _over_tls(request: web.Request) -> bool:

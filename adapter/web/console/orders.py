@@ -40,6 +40,9 @@ class DrawnStep:
     planned: orders.PlanStepOut | None = None
 
 
+_SETTLED: Final = (ReplyState.DELIVERED, ReplyState.NO_RECEIVER)
+
+
 async def load_list(view: PageView) -> Mapping[str, object]:
     page = await view.read(orders.OrderPage, orders.list_orders, {"limit": "50", **view.query})
     states = [(orders.slug(each), each.value) for each in OrderState]
@@ -59,7 +62,7 @@ async def load(view: PageView) -> Mapping[str, object]:
         "last": shown.evaluations[-1] if shown.evaluations else None,
         "waits": [each for each in shown.children if each.answer_by and not each.ended_at],
         "visits": [each for each in shown.children if each.detail_state is not None],
-        "open_replies": [each for each in shown.replies if each.state is not ReplyState.DELIVERED],
+        "open_replies": [each for each in shown.replies if each.state not in _SETTLED],
         "offered": offered(shown.order),
         "wrong": shown.order.state in _WRONG,
     }

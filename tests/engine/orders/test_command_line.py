@@ -289,16 +289,20 @@ def test_a_command_sets_a_status_of_the_site(openway: Terminal) -> None:
     assert (left["status"], left["site_status"]) == ("Disconn-Comm", "CM-OffForChange")
 
 
-def test_replies_that_were_delivered_are_not_sent_again(openway: Terminal) -> None:
+def test_replies_without_a_receiver_say_so_and_are_offered_again_on_demand(
+    openway: Terminal,
+) -> None:
     order = submitted(openway, "cut", 5)
     shown = until(openway, order, "completed")
-    while {str(each["state"]) for each in members(shown["replies"])} != {"delivered"}:
+    while {str(each["state"]) for each in members(shown["replies"])} != {"no_receiver"}:
         shown = openway("order", "show", order, "--json").json
-    first = str(members(shown["replies"])[0]["id"])
-    assert first in openway("order", "show", order).out
-    assert openway("order", "retry-replies", order).err == "0 replies\n"
-    assert openway("order", "retry-replies", order, first).code == Exit.CONFLICT
-    assert openway("order", "discard-reply", order, first).code == Exit.CONFLICT
+    replies = members(shown["replies"])
+    first = str(replies[0]["id"])
+    told = openway("order", "show", order).out
+    assert first in told
+    assert "no_receiver" in told
+    assert "replies.url" in told
+    assert openway("order", "retry-replies", order, first).code == Exit.OK
     assert openway("order", "discard-reply", order, "nobody").code == Exit.NOT_FOUND
     assert openway("order", "retry-replies", "nobody").code == Exit.NOT_FOUND
 

@@ -229,7 +229,7 @@ async def read(made: Rig) -> Ended:
                 for c in case.children
                 if not c.fact.completed
             },
-            undelivered=sum(reply.state is not ReplyState.DELIVERED for reply in replies),
+            undelivered=sum(reply.state is not ReplyState.NO_RECEIVER for reply in replies),
             audit=await store.verify_audit(),
         )
     finally:

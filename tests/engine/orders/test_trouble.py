@@ -483,6 +483,12 @@ async def test_replies_are_tried_until_they_arrive_each_with_one_id(tmp_path: Pa
             order.id, lambda shown: all(r.state.value == "delivered" for r in shown.replies)
         )
         assert [reply.attempts for reply in shown.replies] == [3, 1]
+        operator, first_id = made.orders.operator, shown.replies[0].id
+        assert await operator.retry_replies(order.id, by="ann") == []
+        with pytest.raises(Conflict):
+            await operator.retry_replies(order.id, by="ann", reply=first_id)
+        with pytest.raises(Conflict):
+            await operator.give_up_reply(order.id, first_id, by="ann")
 
 
 async def test_an_order_for_tomorrow_waits_and_is_judged_again_when_it_is_due(

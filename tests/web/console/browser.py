@@ -111,6 +111,21 @@ async def a_tab(
     rig: Rig, by: str = "switcher", *, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[Tab]:
     """A window in which that key is logged in, by keyboard."""
+    async with a_new_tab(rig, size=size, dark=dark) as tab:
+        page = tab.page
+        await page.goto(f"{tab.url}/console")
+        await expect(page.locator("#key")).to_be_focused()
+        await page.keyboard.type(TOKENS[by])
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+        yield tab
+
+
+@asynccontextmanager
+async def a_new_tab(
+    rig: Rig, *, size: tuple[int, int] = WIDE, dark: bool = False
+) -> AsyncIterator[Tab]:
+    """A window in which nobody is logged in."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(_chromium())
         context = await browser.new_context(
@@ -126,11 +141,6 @@ async def a_tab(
 
             page.on("console", hear)
             page.on("pageerror", lambda error: tab.wrong.append(str(error)))
-            await page.goto(f"{tab.url}/console")
-            await expect(page.locator("#key")).to_be_focused()
-            await page.keyboard.type(TOKENS[by])
-            await page.keyboard.press("Enter")
-            await expect(page.get_by_role("button", name="Log out")).to_be_visible()
             yield tab
         finally:
             await context.close()
