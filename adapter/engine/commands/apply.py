@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from adapter.commands.lifecycle import Step, step
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import Policy
 from adapter.commands.usage_limits import Uses
+from adapter.commands.waits import waits
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -257,7 +259,8 @@ class Applier:
     def _step(self, draft: _Draft, job: _Application, now: datetime) -> None:
         policy = self._policies[draft.after.request.kind]
         try:
-            made = step(draft.after, job.event, now=now, policy=policy)
+            before = draft.after
+            made = step(before, job.event, now=now, policy=policy)
         except GatewayError as error:
             _fail([job], error)
             return
@@ -265,7 +268,7 @@ class Applier:
         draft.jobs.append(job)
         draft.along = draft.along.joined(job.along)
         draft.effects.extend(made.effects)
-        draft.notes.append(note(job.along.actor, job.event, made))
+        draft.notes.append(note(job.along.actor, job.event, made, waits(before, made.command, now)))
 
     def _change(self, draft: _Draft, now: datetime) -> Change:
         along, recorded = draft.along, draft.recorded
@@ -366,8 +369,10 @@ _SAFE_FIELDS: Final = (
 )  # fmt: skip
 
 
-def note(actor: str, event: Event, made: Step) -> AuditNote:
-    """The audit entry of one step: the cause, and every move it made."""
+def note(
+    actor: str, event: Event, made: Step, waited: Mapping[str, object] = MappingProxyType({})
+) -> AuditNote:
+    """The audit entry of one step: the cause, every move it made, and what is waited for now."""
     detail: dict[str, object] = {
         name: str(value) for name in _safe_fields(type(event)) if (value := getattr(event, name))
     }
@@ -381,6 +386,8 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
     if fault is not None:
         detail["fault"] = f"{fault.name}: {fault.message}"
     detail["moves"] = [[move.subject, move.before, move.after] for move in made.moves]
+    if waited:
+        detail["waits"] = waited
     return AuditNote(
         actor=actor, action=type(event).__name__, subject=made.command.activity.id, detail=detail
     )

@@ -460,8 +460,9 @@ class Store(Protocol):
         A store that several processes may open must leave out those of processes that still live.
         """
 
-    async def next_wake(self) -> datetime | None:
-        """The earliest time at which `claim`, `due` or `unread` can return something."""
+    async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
+        """The earliest time at which `claim`, `due` or `unread` can return something; of requests to
+        send none of `skip`."""
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()

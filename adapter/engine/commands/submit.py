@@ -253,7 +253,7 @@ class Submitter:
             lease_until=taken.until,
             lanes=lanes_of(request, command.targets) if accepted else (),
             steal=request.past_unclear_order is not None,
-            audit=(asked, note(actor, verdict, made)),
+            audit=(asked, note(actor, verdict, made, waits(command, made.command, now))),
             publications=publications(made.command, made.effects, outcomes(made.effects)),
             outcomes=outcomes(made.effects),
         )

@@ -198,8 +198,8 @@ class SqliteStore:
     async def sending(self) -> Sequence[Leased]:
         return await readable(self.database, RowKind.COMMUNICATION, reading.sending, reading.leased)
 
-    async def next_wake(self) -> datetime | None:
-        return await self.database.read(reading.next_wake)
+    async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
+        return await self.database.read(lambda db: reading.next_wake(db, skip))
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()

@@ -54,7 +54,10 @@ class Leg:
     def facts(self) -> Mapping[str, str]:
         """What else is known of it."""
         left_out = ("moves", "business_object")
-        return {k: str(v) for k, v in self.entry.detail.items() if k not in left_out}
+        shown = {k: str(v) for k, v in self.entry.detail.items() if k not in left_out}
+        return (
+            shown | {"waits": waits_of(self.entry.detail["waits"])} if "waits" in shown else shown
+        )
 
 
 @dataclass(frozen=True, slots=True)
