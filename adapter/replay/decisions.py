@@ -119,9 +119,10 @@ def _published(event: Mapping[str, object], words: Words) -> dict[str, object]:
         "severity": event["severity"],
         "data": {
             **_state(data, _TOLD, words),
-            "outcomes": [
-                _some(each, (*_OUTCOME, "reason")) for each in _rows(data.get("outcomes"))
-            ],
+            "outcomes": sorted(
+                (_some(each, (*_OUTCOME, "reason")) for each in _rows(data.get("outcomes"))),
+                key=lambda each: str(each["endpoint"]),
+            ),
         },
     }
 
@@ -150,9 +151,8 @@ def _step(entry: Mapping[str, object], command: str, words: Words) -> str:
     said = [_NOTICE if action in _NOTICES and not moved else action, f"by {entry['actor']}"]
     if communication := detail.get("communication"):
         said.append(_short(str(communication), command))
-    for name in _ENTRY:
-        if isinstance(detail.get(name), str):
-            said.append(f"{name} {words.of(detail[name])}")
+    texts = ((name, detail.get(name)) for name in _ENTRY)
+    said += [f"{name} {words.of(text)}" for name, text in texts if isinstance(text, str)]
     for subject, before, after in moved:
         said.append(f"{_short(str(subject), command)}: {before} > {after}")
     waits = detail.get("waits")

@@ -162,9 +162,17 @@ class Redaction:
         if not raw.strip():
             return b""
         try:
-            return redacted_message(raw, self.name)
+            return redacted_message(raw, self._of_element)
         except Unredactable:
             return f"{_LEFT_OUT}: {len(raw)} bytes that are no XML".encode()
+
+    def _of_element(self, text: str) -> str:
+        """Where a sentence of the program says it again it has the same pseudonym."""
+        made = self.name(text)
+        if not _WORD.fullmatch(text) and text not in self._whole and not harmless(text):
+            self._whole[text] = made
+            self._several.append(text)
+        return made
 
     def line(self, line: str) -> str:
         """A line of the log: JSON, or text."""

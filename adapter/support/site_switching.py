@@ -53,15 +53,12 @@ class SwitchingActs:
 
     def between(self, start: datetime, end: datetime) -> Iterator[Act]:
         """What was so at the start, and what was done until the end, in order."""
-        for each in self.holds:
-            if each.since < start and (each.until is None or each.until >= start):
-                yield self._hold(each.reason, each.text, at=0.0)
+        for hold in self.holds:
+            if hold.since < start and (hold.until is None or hold.until >= start):
+                yield self._hold(hold.reason, hold.text, at=0.0)
         for each in self.overrides:
-            began, ends = (
-                moment_of(each["begins_at"]),
-                moment_of(each["ended_at"] or each["ends_at"]),
-            )
-            if began < start < ends:
+            ends = moment_of(each["ended_at"] or each["ends_at"])
+            if moment_of(each["begins_at"]) < start < ends:
                 yield self._override(each, at=0.0)
         asked = ""
         for each in self.events:
@@ -86,10 +83,31 @@ class SwitchingActs:
                     yield self._override(data, at=seconds)
                 case str(type_) if type_ == ENDED and data["ended_by"] != _GATEWAY:
                     by = self._name(data["ended_by"])
-                    limit = str(data["limit"])
+                    limit = self._name(data["limit"])
                     yield Act(
                         do=Do.END_OVERRIDE, at=seconds, by=by, reason="as recorded", limit=limit
                     )
+
+    def held(self, reason: HoldReason, start: datetime, end: datetime) -> bool:
+        """Whether switch orders were held for this at any time between."""
+        return any(
+            each.reason is reason
+            and each.since < end
+            and (each.until is None or each.until >= start)
+            for each in self.holds
+        )
+
+    def told_before(self, start: datetime) -> Iterator[Event]:
+        """The events that a gateway gives which takes over what was so at the start."""
+        for hold in self.holds:
+            if hold.since < start and (hold.until is None or hold.until >= start):
+                data: Event = {"reason": hold.reason.value, "text": hold.text}
+                yield {"type": HELD, "subject": "gateway", "severity": "critical", "data": data}
+        for each in self.overrides:
+            ends = moment_of(each["ended_at"] or each["ends_at"])
+            if moment_of(each["begins_at"]) < start < ends:
+                data = {**each, "ended_by": ""}
+                yield {"type": BEGAN, "subject": "gateway", "severity": "warning", "data": data}
 
     def _hold(self, reason: HoldReason, text: str, *, at: float) -> Act:
         if reason is not HoldReason.STOPPED:
@@ -113,7 +131,7 @@ class SwitchingActs:
             at=at,
             by=self._name(data["by"]),
             reason=self._name(data["reason"]),
-            limit=str(data["limit"]),
+            limit=self._name(data["limit"]),
             ends_at=moment_of(data["ends_at"]),
         )
 

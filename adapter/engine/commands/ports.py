@@ -461,8 +461,8 @@ class Store(Protocol):
         """
 
     async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
-        """The earliest time at which `claim`, `due` or `unread` can return something; of requests to
-        send none of `skip`."""
+        """The earliest time at which `claim`, `due` or `unread` can return something; of sends
+        those of `skip` are left out."""
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()

@@ -14,6 +14,7 @@ from adapter.commands.lifecycle import step
 from adapter.commands.rules import SwitchPolicy, check_request, lanes_of
 from adapter.commands.timing import Policy, after
 from adapter.commands.usage_limits import spread_again, spread_over, spread_to
+from adapter.commands.waits import waits
 from adapter.engine.commands.apply import note, outcomes
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (

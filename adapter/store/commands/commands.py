@@ -321,10 +321,10 @@ class SqliteStore:
         return await self.database.query(reading.ledger)
 
     def log_call(self, call: LoggedCall) -> None:
-        self.database.write_along(lambda tx: intake.log_call(tx, call))
+        self.database.write_along(lambda tx: intake.log_call(tx, call), asked_for=True)
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        await self.database.write(lambda tx: None)  # what was to go along is written then
+        await self.database.written_along()
         return await self.database.query(lambda db: reading.messages(db, command))
 
     # ------------------------------------------------------------ events out
