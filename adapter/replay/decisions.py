@@ -15,7 +15,7 @@ from adapter.replay.json_text import first_difference
 _COMMUNICATION: Final = ("step", "operation", "state", "attempt", "failure")
 _SUMMARY: Final = (
     "kind", "state", "outcome", "reason", "switch_state", "voltage_present", "violations",
-    "endpoints", "retries", "late_messages",
+    "endpoints", "retries",
 )  # fmt: skip
 _OUTCOME: Final = ("endpoint", "result", "switch_state")
 _ENTRY: Final = (

@@ -334,11 +334,12 @@ def read(folder: Path) -> Recording:
 
 
 def unused_files(folder: Path) -> tuple[str, ...]:
-    """Messages that lie in the folder, and that the recording does not name. Raises BadScenario."""
+    """Files that lie in the folder, and are no part of the recording. Raises BadScenario."""
     table = _table(_read_scenario(folder)[1]["recorded"])
     rows = table.get("message")
-    named = {str(_table(row).get("file", "")) for row in rows} if isinstance(rows, list) else set()
-    return tuple(sorted(file.name for file in folder.glob("*.xml") if file.name not in named))
+    known = {SCENARIO, EXPECTED}
+    known |= {str(_table(row).get("file", "")) for row in rows} if isinstance(rows, list) else set()
+    return tuple(sorted(each.name for each in folder.iterdir() if each.name not in known))
 
 
 def read_scenario(folder: Path) -> Scenario:
