@@ -47,9 +47,9 @@ from adapter.model.values import replace_struct as replace
 from adapter.store.chain import Head
 from adapter.store.commands import bulk, claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
-from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
 from adapter.store.compression import PLAIN
 from adapter.store.database import Database
+from adapter.store.memory import MOST_COMMANDS, command_memory
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
@@ -68,13 +68,13 @@ class SqliteStore:
         *,
         now: Callable[[], datetime],
         vfs: str | None = None,
-        remembered: int = MOST_REMEMBERED,
+        remembered: int = MOST_COMMANDS,
     ) -> None:
         self.database = Database(path, now=now, vfs=vfs, remembering=remembered > 0)
         """What the stores of the other subjects are built on."""
         self.set_aside = self.database.set_aside
         self._now = now
-        self._memory = CommandMemory(most=remembered)
+        self._memory = command_memory(most=remembered)
         self._delivered: dict[str, int] = {}
 
     async def open(self) -> None:
