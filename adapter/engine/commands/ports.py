@@ -461,8 +461,7 @@ class Store(Protocol):
         """
 
     async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
-        """The earliest time at which `claim`, `due` or `unread` can return something; of sends
-        those of `skip` are left out."""
+        """When `claim` (of sends not of `skip`), `due` or `unread` can return something first."""
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
