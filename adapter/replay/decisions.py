@@ -49,7 +49,7 @@ Rows: TypeAlias = Sequence[Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ComparedTexts:
     """Texts without what differs from run to run: of a sentence its words. `ids`: the commands of
     the recording."""
 
@@ -69,7 +69,7 @@ class Words:
 
 
 def decisions(
-    summary: Mapping[str, object], history: Rows, outcomes: Rows, told: Rows, words: Words
+    summary: Mapping[str, object], history: Rows, outcomes: Rows, told: Rows, words: ComparedTexts
 ) -> dict[str, object]:
     """Of one command: where it ended, how its communications did, each step on the way, and the
     events that went out of it (`told`)."""
@@ -85,7 +85,7 @@ def decisions(
     }
 
 
-def of_gateway(told: Rows, words: Words) -> list[dict[str, object]]:
+def of_gateway(told: Rows, words: ComparedTexts) -> list[dict[str, object]]:
     """The events that are about no command: why nothing left, and what was let pass."""
     return [
         {
@@ -98,7 +98,9 @@ def of_gateway(told: Rows, words: Words) -> list[dict[str, object]]:
     ]
 
 
-def _state(row: Mapping[str, object], names: Iterable[str], words: Words) -> dict[str, object]:
+def _state(
+    row: Mapping[str, object], names: Iterable[str], words: ComparedTexts
+) -> dict[str, object]:
     return {
         **{name: words.of(row.get(name)) for name in names},
         "completion_events": [
@@ -111,7 +113,7 @@ def _state(row: Mapping[str, object], names: Iterable[str], words: Words) -> dic
     }
 
 
-def _published(event: Mapping[str, object], words: Words) -> dict[str, object]:
+def _published(event: Mapping[str, object], words: ComparedTexts) -> dict[str, object]:
     data = event["data"] if isinstance(event["data"], Mapping) else {}
     return {
         "type": event["type"],
@@ -143,7 +145,7 @@ def _moves(entry: Mapping[str, object]) -> Sequence[Sequence[object]]:
     return moves if isinstance(moves, list | tuple) else ()
 
 
-def _step(entry: Mapping[str, object], command: str, words: Words) -> str:
+def _step(entry: Mapping[str, object], command: str, words: ComparedTexts) -> str:
     """An entry of the audit in a line: who did what, what was said, which states moved, and how
     long is waited now."""
     detail = entry["detail"] if isinstance(entry["detail"], Mapping) else {}

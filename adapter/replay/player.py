@@ -1,6 +1,6 @@
 """Plays a recording: it is the head end and the clock, and the gateway is the real one.
 
-What a call is compared with, and how strictly, is `matching.py`; the reply is judged by the code
+What a call is compared with, and how strictly, is `comparison.py`; the reply is judged by the code
 that judges real ones. The first thing that differs ends the play and is named.
 """
 
@@ -17,8 +17,8 @@ from adapter.engine.clock import HandClock
 from adapter.engine.commands.ports import InboxState, Permit, Received
 from adapter.errors import NotSent, OutcomeUnknown
 from adapter.headend.settings import HeadEndSettings
+from adapter.replay.comparison import PlayedMessages, RecordingComparison, comparison_of, named
 from adapter.replay.json_text import json_text
-from adapter.replay.matching import Matching, Messages, matching_of, named
 from adapter.replay.played import Diverged, Played
 from adapter.replay.scenario import (
     AT_HEAD_END,
@@ -48,8 +48,8 @@ async def play(recording: Recording, codec: Codec, program: Program | None = Non
             await player.run()
         except Diverged as error:
             difference = str(error)
-        outcome = await player.matching.outcome()
-        found, decision = player.matching.compared(dict(recording.expected), outcome)
+        outcome = await player.comparison.outcome()
+        found, decision = player.comparison.compared(dict(recording.expected), outcome)
         player.transcript.append(json_text(outcome).encode())
         player.transcript.append(repr(await player.stage.store.audit_head()).encode())
     return Played(
@@ -73,8 +73,8 @@ class _Player:
         self._program = program
         self._clock = HandClock(self._scenario.start)
         self.stage: ReplayRun = staged(self._scenario, self, self._clock, program, folder)
-        self.messages = Messages(recording.messages)
-        self.matching: Matching = matching_of(recording, self.messages, self.stage)
+        self.messages = PlayedMessages(recording.messages)
+        self.comparison: RecordingComparison = comparison_of(recording, self.messages, self.stage)
         self._diverged: Diverged | None = None
         self.transcript: list[bytes] = []
 
@@ -92,7 +92,7 @@ class _Player:
             if self._diverged is not None:
                 raise self._diverged
             coming = [moment(self._scenario, left[0].at)] if left else []
-            callback = self.matching.callback()
+            callback = self.comparison.callback()
             if callback is not None:
                 at = moment(self._scenario, callback[1].at)
                 if at <= self._clock.now():
@@ -134,12 +134,12 @@ class _Player:
 
     async def _answer(self, call: Call) -> Answer:
         sent = self._program.wire.encode(call, header=b"").body
-        number, request = self.matching.request(call.operation.value, sent, self.now())
+        number, request = self.comparison.request(call.operation.value, sent, self.now())
         self._take(number, request, sent)
         place, reply = self.messages.reply_to(number)
-        while (callback := self.matching.callback()) is not None and callback[0] < place:
+        while (callback := self.comparison.callback()) is not None and callback[0] < place:
             await self._hand_in(*callback)
-        self.matching.nothing_before(place)
+        self.comparison.nothing_before(place)
         await self._clock.turn(moment(self._scenario, reply.at))
         self._take(place, reply, reply.body)
         if reply.lost is Lost.NOT_SENT:
@@ -159,7 +159,7 @@ class _Player:
                 operation=message.operation,
                 raw=message.body,
                 at=self._clock.now(),
-                communication=self.matching.communication(number, message.path),
+                communication=self.comparison.communication(number, message.path),
                 state=InboxState.QUARANTINED if message.text else InboxState.NEW,
                 reason=message.text,
             )

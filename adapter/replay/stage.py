@@ -38,7 +38,7 @@ from adapter.headend.contract import ContractWire
 from adapter.headend.verdict import judge
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, DeviceId, InboxId
-from adapter.replay.decisions import ABOUT_SWITCHING, Words, decisions, of_gateway
+from adapter.replay.decisions import ABOUT_SWITCHING, ComparedTexts, decisions, of_gateway
 from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
 from adapter.service.assembly import assemble
@@ -184,7 +184,7 @@ class ReplayRun:
 
     async def decided(self) -> dict[str, object]:
         """What `expected.json` of a running gateway holds (`decisions.py`)."""
-        made, words = [], Words(self.submitted)
+        made, words = [], ComparedTexts(self.submitted)
         published = [
             {
                 "type": row.publication.type,

@@ -20,7 +20,7 @@ from adapter.model.device import (
 )
 from adapter.replay.devices import row_of_view
 from adapter.support.rest import GatewayApi, pages
-from adapter.support.site_messages import NotWhole, RecordedCommand
+from adapter.support.site_messages import NotRecordable, RecordedCommand
 
 MOST_DEVICES: Final = 5_000
 _CHANGED: Final = "CompletionExecuted"
@@ -60,14 +60,14 @@ class SiteDevices:
 
 def _status_before(view: DeviceView, commands: Sequence[RecordedCommand]) -> InstallStatus | None:
     """Undoes what the completion events of these commands did, the last one first. Raises
-    NotWhole where others have moved the switch since."""
+    NotRecordable where others have moved the switch since."""
     installed = view.installed
     if installed is None:
         return None
     ids = tuple(each.id for each in commands)
     for change in installed.history:
         if change.at >= commands[0].created and not str(change.cause).startswith(ids):
-            raise NotWhole(f"device {view.device.id} was moved by others since")
+            raise NotRecordable(f"device {view.device.id} was moved by others since")
     possible = {installed.status}
     for command in reversed(commands):
         changed = any(entry["action"] == _CHANGED for entry in command.history)

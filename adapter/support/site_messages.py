@@ -24,7 +24,7 @@ _NOT_SENT: Final = frozenset({"SendFailed", "PollFailed", "FetchFailed"})
 """What is decided about a call that did not leave."""
 
 
-class NotWhole(Exception):
+class NotRecordable(Exception):
     """What was kept is not enough to play it back."""
 
 
@@ -63,13 +63,13 @@ def messages_of(
     for command in commands:
         sent = {entry["action"] for entry in command.history} & {"Dispatched"}
         if sent and not any(message["outbound"] for message in command.messages):
-            raise NotWhole("its messages are not kept any more")
+            raise NotRecordable("its messages are not kept any more")
         waiting: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in command.messages:
             at, operation = moment_of(message["at"]), str(message["operation"])
             body = str(message["body"]).encode("utf-8", "surrogateescape")
             if len(body) >= _CUT:
-                raise NotWhole(f"a message of {operation} is longer than what is kept of one")
+                raise NotRecordable(f"a message of {operation} is longer than what is kept of one")
             call = (str(message["communication"]), operation)
             made = RecordedMessage(
                 at=seconds(scenario, at),

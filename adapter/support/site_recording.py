@@ -28,7 +28,7 @@ from adapter.replay.decisions import (
     BEGAN,
     ENDED,
     FULL,
-    Words,
+    ComparedTexts,
     decisions,
     of_gateway,
 )
@@ -38,7 +38,7 @@ from adapter.service.settings import Settings
 from adapter.support.redaction import Redaction, plain
 from adapter.support.rest import GatewayApi, events_since, moment_of, object_of, pages, rows_of
 from adapter.support.site_devices import SiteDevices
-from adapter.support.site_messages import NotWhole, RecordedCommand, arrived_for, messages_of
+from adapter.support.site_messages import NotRecordable, RecordedCommand, arrived_for, messages_of
 from adapter.support.site_switching import SwitchingActs
 from adapter.wire.notifications import DATA_ARRIVED
 from adapter.wire.tools.redacted import Unredactable
@@ -120,7 +120,7 @@ def record_site(
     for together in _together(commands, limits):
         try:
             recording = _recording(together, night, limits)
-        except (NotWhole, Unredactable, GatewayError) as error:
+        except (NotRecordable, Unredactable, GatewayError) as error:
             made.left_out.append(f"{', '.join(each.id for each in together)}: {error}")
         else:
             made.recordings.append(recording)
@@ -192,11 +192,13 @@ class _Limits:
         return f"what limits had counted of the day before {start.isoformat()}"
 
     def check(self, commands: Sequence[RecordedCommand]) -> None:
-        """Raises NotWhole for what pseudonyms take away."""
+        """Raises NotRecordable for what pseudonyms take away."""
         names = {name for each in commands for name in self.counting(each.request)}
         for cap in self.settings.switch.cap:
             if cap.name in names and cap.prefix:
-                raise NotWhole(f"cap {cap.name} counts by how groups begin: these have pseudonyms")
+                raise NotRecordable(
+                    f"cap {cap.name} counts by how groups begin: these have pseudonyms"
+                )
 
     def switch(self, redaction: Redaction) -> dict[str, object]:
         """Members of the policy that differ; not the hours, nor what spreads commands over a time:
@@ -269,7 +271,7 @@ def _recording(commands: Sequence[RecordedCommand], night: _Night, limits: _Limi
     last = max(moment_of(entry["at"]) for each in commands for entry in each.history)
     end = max(last, commands[-1].created) + _ENDS_AFTER
     if night.switching.held(HoldReason.CLOCK, scenario.start, end):
-        raise NotWhole("the wall clock was in doubt: its times say nothing")
+        raise NotRecordable("the wall clock was in doubt: its times say nothing")
     # Messages first: what they say whole is known then, where a sentence of the program says it.
     arrived = arrived_for(commands, rows, night.data, end)
     messages = messages_of(commands, arrived, scenario, redaction)
@@ -278,7 +280,7 @@ def _recording(commands: Sequence[RecordedCommand], night: _Night, limits: _Limi
         *night.switching.between(scenario.start, end),
         *_acts(commands, scenario, settings, redaction),
     ]
-    words = Words(scenario.ids)
+    words = ComparedTexts(scenario.ids)
     return Recording(
         scenario=replace(scenario, acts=tuple(sorted(acts, key=lambda act: act.at))),
         messages=messages,
@@ -302,7 +304,7 @@ def _learn(commands: Sequence[RecordedCommand], redaction: Redaction) -> None:
                 redaction.learn(str(each or ""), "by")
 
 
-def _decided(command: RecordedCommand, night: _Night, words: Words) -> object:
+def _decided(command: RecordedCommand, night: _Night, words: ComparedTexts) -> object:
     redaction = night.redaction
     summary, history, outcomes, told = (
         _said(each, redaction)
@@ -329,7 +331,7 @@ def _about_switching(
     commands: Sequence[RecordedCommand],
     night: _Night,
     limits: _Limits,
-    words: Words,
+    words: ComparedTexts,
     start: datetime,
     end: datetime,
 ) -> object:

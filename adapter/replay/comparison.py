@@ -28,7 +28,7 @@ Numbered: TypeAlias = tuple[int, RecordedMessage]
 
 
 @dataclass(slots=True)
-class Messages:
+class PlayedMessages:
     """Those of a recording. `used`: the numbers of those that were played so far."""
 
     recorded: Sequence[RecordedMessage]
@@ -55,7 +55,7 @@ class Messages:
         raise Diverged(f"message {request}: no reply to it was recorded")
 
 
-class Matching(Protocol):
+class RecordingComparison(Protocol):
     """How one kind of recording is compared. All raise Diverged."""
 
     def callback(self) -> Numbered | None:
@@ -81,7 +81,7 @@ class Matching(Protocol):
 class InVirtualTime:
     """Every message in its order, at its time, byte for byte what it says."""
 
-    messages: Messages
+    messages: PlayedMessages
     stage: ReplayRun
 
     def callback(self) -> Numbered | None:
@@ -127,7 +127,7 @@ class OfRunningGateway:
     """A call may have left there later than it was decided, by the scenario's `tolerance_s` at the
     most, and never earlier; of two that were due together either went first."""
 
-    messages: Messages
+    messages: PlayedMessages
     stage: ReplayRun
 
     def callback(self) -> Numbered | None:
@@ -203,7 +203,9 @@ class OfRunningGateway:
         return _unsigned(body)
 
 
-def matching_of(recording: Recording, messages: Messages, stage: ReplayRun) -> Matching:
+def comparison_of(
+    recording: Recording, messages: PlayedMessages, stage: ReplayRun
+) -> RecordingComparison:
     """As the recording was made."""
     if recording.scenario.tolerance_s:
         return OfRunningGateway(messages, stage)
