@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from adapter.engine.commands.switch_holds import HoldReason
-from adapter.replay.decisions import ASKED, BEGAN, ENDED, HELD, RELEASED
+from adapter.replay import decisions
 from adapter.replay.scenario import Act, Do
 from adapter.support.redaction import Redaction
 from adapter.support.rest import GatewayApi, moment_of, object_of, rows_of
@@ -45,7 +45,7 @@ class SwitchingActs:
         holds = [
             _held(object_of(each["data"]), moment_of(each["at"]))
             for each in events
-            if each["type"] == RELEASED
+            if each["type"] == decisions.RELEASED
         ]
         holds += [_held(each, None) for each in rows_of(api.get("/switch-holds"))]
         overrides = rows_of(api.get("/switching/overrides", {"limit": 200}))
@@ -67,21 +67,22 @@ class SwitchingActs:
                 continue
             data, seconds = object_of(each["data"]), (at - start).total_seconds()
             match each["type"]:
-                case str(type_) if type_ == HELD:
+                case decisions.HELD:
                     held = _held(data, None)
                     yield self._hold(held.reason, held.text, at=seconds)
-                case str(type_) if type_ == ASKED:
+                case decisions.ASKED:
                     if asked:  # the one before it is over: whoever stops again withdraws it
                         yield Act(do=Do.STOP, at=seconds, by=asked, reason="as recorded")
                     asked = self._name(data["by"])
                     reason = self._name(data["reason"])
                     yield Act(do=Do.RESUME, at=seconds, by=asked, reason=reason)
-                case str(type_) if type_ == RELEASED:
-                    yield from self._released(_held(data, at), asked, at=seconds)
-                    asked = ""
-                case str(type_) if type_ == BEGAN:
+                case decisions.RELEASED:
+                    held = _held(data, at)
+                    yield from self._released(held, asked, at=seconds)
+                    asked = "" if held.reason is HoldReason.STOPPED else asked
+                case decisions.BEGAN:
                     yield self._override(data, at=seconds)
-                case str(type_) if type_ == ENDED and data["ended_by"] != _GATEWAY:
+                case decisions.ENDED if data["ended_by"] != _GATEWAY:
                     by = self._name(data["ended_by"])
                     limit = self._name(data["limit"])
                     yield Act(
@@ -102,12 +103,22 @@ class SwitchingActs:
         for hold in self.holds:
             if hold.since < start and (hold.until is None or hold.until >= start):
                 data: Event = {"reason": hold.reason.value, "text": hold.text}
-                yield {"type": HELD, "subject": "gateway", "severity": "critical", "data": data}
+                yield {
+                    "type": decisions.HELD,
+                    "subject": "gateway",
+                    "severity": "critical",
+                    "data": data,
+                }
         for each in self.overrides:
             ends = moment_of(each["ended_at"] or each["ends_at"])
             if moment_of(each["begins_at"]) < start < ends:
                 data = {**each, "ended_by": ""}
-                yield {"type": BEGAN, "subject": "gateway", "severity": "warning", "data": data}
+                yield {
+                    "type": decisions.BEGAN,
+                    "subject": "gateway",
+                    "severity": "warning",
+                    "data": data,
+                }
 
     def _hold(self, reason: HoldReason, text: str, *, at: float) -> Act:
         if reason is not HoldReason.STOPPED:
