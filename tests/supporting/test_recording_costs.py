@@ -24,6 +24,8 @@ from tests.web.both_servers import TOKENS, Rig, a_rig
 
 _KEY: Final = b"a key of pseudonyms, open to all"
 _TURNS: Final = 6
+_BOUNDS: Final = ("BEGIN", "COMMIT", "SELECT 1 FROM main.sqlite_schema")
+"""Of a transaction."""
 
 
 @contextmanager
@@ -36,9 +38,10 @@ def writing() -> Iterator[Counter[str]]:
             return  # one that only reads
 
         def ran(event: Any) -> None:
-            own = " duration " in event["sql"]  # each request of the API is measured, these too
-            counts["statements"] += not (event["trigger"] or own)
-            counts["commits"] += event["sql"] == "COMMIT"
+            sql = event["sql"].strip()
+            own = " duration " in sql  # each request of the API is measured, these too
+            counts["statements"] += not (event["trigger"] or own or sql.startswith(_BOUNDS))
+            counts["commits"] += sql == "COMMIT"
 
         connection.trace_v2(apsw.SQLITE_TRACE_STMT, ran, id=counts)
 
@@ -79,7 +82,7 @@ def _record(rig: Rig, folder: Path) -> SiteRecordings:
     return record_site(client, settings, redaction, start=NOON - timedelta(hours=1), end=end)
 
 
-async def test_recording_adds_no_statement_and_no_commit_to_the_writer(tmp_path: Path) -> None:
+async def test_recording_adds_no_statement_to_what_the_writer_does(tmp_path: Path) -> None:
     counted = []
     for recorded in (False, True):
         with writing() as counts:
@@ -87,7 +90,9 @@ async def test_recording_adds_no_statement_and_no_commit_to_the_writer(tmp_path:
                 made = await a_day(rig, tmp_path, recorded=recorded)
             counted.append(dict(counts))
     without, within = counted
-    assert within == without
+    assert within["statements"] == without["statements"]
+    # What may go along with a later save is written by itself where that is long in coming.
+    assert within["commits"] <= without["commits"] + _TURNS
     assert without["commits"] > _TURNS
     assert len(made) == _TURNS
     assert sum(len(each.recordings) for each in made) >= _TURNS
