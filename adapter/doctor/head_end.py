@@ -21,7 +21,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from adapter.commands.calls import Call
 from adapter.commands.flows import Operation
-from adapter.doctor.certificates import CertificateFacts, of_der, of_file
 from adapter.doctor.findings import DoctorFinding
 from adapter.doctor.installation import SOON
 from adapter.errors import HeadEndError, Refused, SettingsError
@@ -31,6 +30,7 @@ from adapter.headend.security import authorization, tls_context
 from adapter.headend.settings import HeadEndSettings, Timeouts
 from adapter.model.ids import RequestToken
 from adapter.model.values import replace
+from adapter.service.certificate_facts import CertificateFacts, of_der, of_file
 from adapter.settings.text_files import require_file
 from adapter.wire.codec import Codec
 

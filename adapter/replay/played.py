@@ -16,7 +16,7 @@ class Played:
     """How a play went. `difference` is "" where nothing differed.
 
     `decision` is the first step that was decided otherwise, where that is known; `unused` are files
-    of messages that lie with the recording and are no part of it.
+    that lie with the recording and are no part of it.
     `transcript` is everything that was said and decided, in one text: the same recording gives the
     same, byte for byte.
     """

@@ -41,7 +41,7 @@ from adapter.replay.scenario import (
     moment,
     seconds,
 )
-from adapter.replay.stage import ReplayRun, staged
+from adapter.replay.stage import Program, ReplayRun, staged
 from adapter.server.connections import bind, url_of
 from adapter.server.settings import ListenerSettings
 from adapter.simulator.faults import Effect
@@ -160,7 +160,7 @@ class Recorder:
         self.simulator = Simulator(simulator_config(scenario), clock=self._clock, codec=codec)
         for row in meter_rows(scenario):
             changed(self.simulator.world.population, row)
-        self._stage: ReplayRun = staged(scenario, self, self._clock, codec, folder)
+        self._stage: ReplayRun = staged(scenario, self, self._clock, Program.of(codec), folder)
         self._stage.inbox.heard = self._heard
         self._messages: list[RecordedMessage] = []
         self._handing = 0

@@ -19,7 +19,6 @@ from adapter.replay.scenario import (
     unused_files,
 )
 from adapter.replay.scenario import write as write_recording
-from adapter.replay.site_player import play_site
 from adapter.wire.catalog import Catalog
 from adapter.wire.codec import Codec
 
@@ -39,9 +38,7 @@ def play_all(folders: Sequence[Path], *, codec: Codec | None = None) -> Iterator
     """Play the recordings one after the other. Raises BadScenario for one that is unreadable."""
     used = codec or Codec(Catalog.load())
     for folder in folders:
-        recording = read(folder)
-        playing = play_site if recording.scenario.tolerance_s else play
-        played = asyncio.run(playing(recording, used))
+        played = asyncio.run(play(read(folder), used))
         yield replace(played, unused=unused_files(folder))
 
 

@@ -21,7 +21,9 @@ from adapter.commands.activity import CommandRequest
 from adapter.commands.flows import CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES, Policy, RetryPolicy
-from adapter.errors import GatewayError
+from adapter.commands.usage_limits import CallQuota, SwitchCap
+from adapter.engine.commands.switch_holds import HoldReason
+from adapter.errors import GatewayError, SettingsError
 from adapter.model.json_members import json_value
 from adapter.model.values import replace
 from adapter.replay.json_text import json_text
@@ -44,8 +46,8 @@ class BadScenario(GatewayError):
 
 
 class Do(StrEnum):
-    """What somebody does during a scenario; the last four happen at the simulated head end only,
-    and are passed over when a recording is played."""
+    """What somebody does during a scenario; those AT_HEAD_END happen at the simulated head end
+    only, and are passed over when a recording is played."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -53,6 +55,14 @@ class Do(StrEnum):
     DISCARD = "discard"
     APPROVE = "approve"
     RESOLVE = "resolve"
+    STOP = "stop"
+    RESUME = "resume"
+    """The first asks, another person confirms."""
+    HOLD = "hold"
+    """For another reason than that people have stopped switching."""
+    RELEASE = "release"
+    OVERRIDE = "override"
+    END_OVERRIDE = "end_override"
     FORGET_TOKENS = "forget_tokens"
     CHANGE_METER = "change_meter"
     HEAD_END_DOWN = "head_end_down"
@@ -66,7 +76,8 @@ AT_HEAD_END: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One thing done at `at` seconds. `command` is the n-th submitted one, from 1."""
+    """One thing done at `at` seconds. `command` is the n-th submitted one, from 1; `hold` why
+    switch orders are held, or are no longer; `limit` and `ends_at` are of an override."""
 
     do: Do
     at: float = 0.0
@@ -76,6 +87,9 @@ class Act:
     reason: str = ""
     done: bool = False
     approver: str = ""
+    hold: HoldReason | None = None
+    limit: str = ""
+    ends_at: datetime | None = None
     meter: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -122,11 +136,13 @@ class Scenario:
 
     policy      members of `Policy` that differ from the usual, for all commands alike
     switch      members of `SwitchPolicy` that differ
+    quota       rows of `CallQuota`
     devices     rows of `devices.py`: what the registry knows at the start
     silence_s   how long the gateway waits for a reply before it gives up
     kind_policy the same for one kind, by its name: a site's own
-    tolerance_s a recording of a running gateway: calls may be so much earlier or later, and what is
-                compared is what was decided; 0: made in virtual time, where all is the same
+    tolerance_s a recording of a running gateway: a call may have left there so much later than it
+                was decided, and what is compared is what was decided; 0: made in virtual time,
+                where all is the same
     ids         of such a recording: the commands as it names them, in the order of their acts
     simulator   settings of the simulated head end that was recorded, and `meters` in it that are
                 not as they were born; nothing a replay needs
@@ -141,6 +157,7 @@ class Scenario:
     silence_s: float = 30.0
     policy: Mapping[str, object] = field(default_factory=dict)
     switch: Mapping[str, object] = field(default_factory=dict)
+    quota: tuple[Mapping[str, object], ...] = ()
     kind_policy: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     tolerance_s: float = 0.0
     ids: tuple[str, ...] = ()
@@ -157,10 +174,20 @@ class Scenario:
             raise BadScenario(f"{self.name}: policy: {error}") from error
 
     def switch_policy(self) -> SwitchPolicy:
+        given = dict(self.switch)
         try:
-            return replace(SwitchPolicy(), **self.switch)  # type: ignore[arg-type]  # as above
-        except TypeError as error:
+            if "cap" in given:
+                given["cap"] = msgspec.convert(given["cap"], tuple[SwitchCap, ...])
+            return replace(SwitchPolicy(), **given)  # type: ignore[arg-type]  # as above
+        except (TypeError, msgspec.ValidationError, SettingsError) as error:
             raise BadScenario(f"{self.name}: switch: {error}") from error
+
+    def quotas(self) -> tuple[CallQuota, ...]:
+        """Raises BadScenario."""
+        try:
+            return msgspec.convert(self.quota, tuple[CallQuota, ...])
+        except (msgspec.ValidationError, SettingsError) as error:
+            raise BadScenario(f"{self.name}: quota: {error}") from error
 
 
 def _policy(usual: Policy, differing: Mapping[str, object]) -> Policy:
@@ -252,6 +279,7 @@ def _scenario_table(scenario: Scenario) -> dict[str, object]:
         "device": list(scenario.devices) or None,
         "policy": scenario.policy,
         "switch": scenario.switch,
+        "quota": list(scenario.quota) or None,
         "kind_policy": scenario.kind_policy,
         "tolerance_s": scenario.tolerance_s or None,
         "ids": list(scenario.ids) or None,
@@ -306,11 +334,12 @@ def read(folder: Path) -> Recording:
 
 
 def unused_files(folder: Path) -> tuple[str, ...]:
-    """Messages that lie in the folder, and that the recording does not name. Raises BadScenario."""
+    """Files that lie in the folder, and are no part of the recording. Raises BadScenario."""
     table = _table(_read_scenario(folder)[1]["recorded"])
     rows = table.get("message")
-    named = {str(_table(row).get("file", "")) for row in rows} if isinstance(rows, list) else set()
-    return tuple(sorted(file.name for file in folder.glob("*.xml") if file.name not in named))
+    known = {SCENARIO, EXPECTED}
+    known |= {str(_table(row).get("file", "")) for row in rows} if isinstance(rows, list) else set()
+    return tuple(sorted(each.name for each in folder.iterdir() if each.name not in known))
 
 
 def read_scenario(folder: Path) -> Scenario:
@@ -348,6 +377,7 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
     silence_s: float = 30.0
     policy: dict[str, object] = {}
     switch: dict[str, object] = {}
+    quota: tuple[dict[str, object], ...] = ()
     kind_policy: dict[str, dict[str, object]] = {}
     tolerance_s: float = 0.0
     ids: tuple[str, ...] = ()

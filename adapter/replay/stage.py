@@ -6,29 +6,39 @@ Recorder and player both run it; they differ in who is the head end.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from adapter.commands.activity import Command
+from adapter.commands.calls import Answer
+from adapter.commands.flows import CommandKind
+from adapter.commands.outcomes import of_each
+from adapter.commands.timing import Policy
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.correlator import MessageReader
 from adapter.engine.commands.dispatcher import DispatchSettings
 from adapter.engine.commands.identity import CallbackIdentity
 from adapter.engine.commands.ports import HeadEnd, Received
 from adapter.engine.commands.save_result import Taken
 from adapter.engine.commands.settings import CommandSettings
 from adapter.engine.commands.summary import summary
+from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.engine.gateway import Gateway
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import GatewayError
+from adapter.headend.contract import ContractWire
+from adapter.headend.verdict import judge
 from adapter.model.device import InstallEvent
 from adapter.model.ids import CommandId, DeviceId, InboxId
+from adapter.replay.decisions import ABOUT_SWITCHING, ComparedTexts, decisions, of_gateway
 from adapter.replay.devices import registry_from
 from adapter.replay.scenario import PUBLIC_URL, Act, BadScenario, Do, Scenario, seconds
 from adapter.service.assembly import assemble
@@ -42,6 +52,22 @@ KEY: Final = b"the key of recorded scenarios, open to all"
 _MOST: Final = 100_000
 
 Heard = Callable[[Received], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What of the program reads, writes and judges messages, and counts time. A part of it may be
+    another than today's: what that changes is found in recordings."""
+
+    wire: ContractWire
+    reader: MessageReader
+    judge: Callable[..., Answer] = judge
+    policies: Mapping[CommandKind, Policy] | None = None
+    """None: those of the scenario."""
+
+    @classmethod
+    def of(cls, codec: Codec) -> "Program":
+        return cls(wire=ContractWire(codec), reader=InboxReader(codec))
 
 
 class StagedInbox:
@@ -107,8 +133,11 @@ class ReplayRun:
         """Do one thing a person or a requester does; what it came to is part of the outcome."""
         told: dict[str, object] = {"at": act.at, "do": str(act.do)}
         try:
-            command = await self._act(act)
-            told |= {"command": command.id, "state": command.activity.state.value}
+            if (switching := _SWITCHING.get(act.do)) is not None:
+                await switching(self.gateway, act, self.clock.now())
+            else:
+                command = await self._act(act)
+                told |= {"command": command.id, "state": command.activity.state.value}
         except GatewayError as error:
             told |= {"error": error.code, "text": str(error)}
         self.done.append(told)
@@ -119,7 +148,8 @@ class ReplayRun:
         if act.do is Do.SUBMIT:
             if act.request is None:
                 raise BadScenario(f"{self.scenario.name}: submit without a request")
-            made = await gateway.commands.submit(act.request, actor="scenario")
+            actor = act.by if self.scenario.ids else "scenario"
+            made = await gateway.commands.submit(act.request, actor=actor)
             self.submitted.append(made.id)
             return made
         if not 1 <= act.command <= len(self.submitted):
@@ -151,6 +181,40 @@ class ReplayRun:
         return all(command.activity.state.rests for command in found.values())
 
     # ------------------------------------------------------------ what came out
+
+    async def decided(self) -> dict[str, object]:
+        """What `expected.json` of a running gateway holds (`decisions.py`)."""
+        made, words = [], ComparedTexts(self.submitted)
+        published = [
+            {
+                "type": row.publication.type,
+                "subject": row.publication.subject,
+                "severity": row.publication.severity.value,
+                "data": plain_json(row.publication.data),
+            }
+            for row in await self.store.outbox("scenario", limit=_MOST)
+        ]
+        for command in self.submitted:
+            history = [
+                {
+                    "actor": each.note.actor,
+                    "action": each.note.action,
+                    "detail": plain_json(each.note.detail),
+                }
+                for each in await self.gateway.commands.history(command)
+            ]
+            found = await self.gateway.commands.get(command)
+            rows = await self.gateway.commands.outcomes(command)
+            outcomes = [
+                {"endpoint": each.endpoint, "result": each.result, "switch_state": each.switch}
+                for each in (of_each(found, rows) if found.activity.state.final else rows)
+            ]
+            told = [each for each in published if each["subject"] == command]
+            plain = plain_json(summary(found))
+            assert isinstance(plain, dict)
+            made.append(plain_json(decisions(plain, history, outcomes, told, words)))
+        about = [each for each in published if each["type"] in ABOUT_SWITCHING]
+        return {"commands": made, "gateway": of_gateway(about, words)}
 
     async def outcome(self) -> dict[str, object]:
         """What `expected.json` holds: plain data in a fixed order, times in seconds or ISO 8601."""
@@ -234,7 +298,7 @@ class ReplayRun:
 
 
 def staged(
-    scenario: Scenario, head_end: HeadEnd, clock: HandClock, codec: Codec, folder: Path
+    scenario: Scenario, head_end: HeadEnd, clock: HandClock, program: Program, folder: Path
 ) -> ReplayRun:
     """The gateway of a scenario in front of `head_end`, at the scenario's start; its files are in
     `folder`."""
@@ -246,12 +310,12 @@ def staged(
     gateway = assemble(
         store=store,
         head_end=head_end,
-        reader=InboxReader(codec),
+        reader=program.reader,
         clock=clock,
         identity=identity,
         settings=CommandSettings(
-            policies=scenario.policies(),
-            dispatch=DispatchSettings(switch=scenario.switch_policy()),
+            policies=program.policies or scenario.policies(),
+            dispatch=DispatchSettings(switch=scenario.switch_policy(), quotas=scenario.quotas()),
         ),
         entropy=lambda: random.getrandbits(80),
         payloads=payloads,
@@ -264,6 +328,59 @@ def staged(
         inbox=StagedInbox(gateway),
         identity=identity,
     )
+
+
+async def _stop(gateway: Gateway, act: Act, now: datetime) -> None:
+    await gateway.upkeep.switch_safety.stop(by=act.by, why=act.reason)
+
+
+async def _resume(gateway: Gateway, act: Act, now: datetime) -> None:
+    await gateway.upkeep.switch_safety.resume(by=act.by, why=act.reason)
+
+
+async def _hold(gateway: Gateway, act: Act, now: datetime) -> None:
+    hold = Hold(reason=_reason_of(act), since=now, text=act.reason)
+    await gateway.upkeep.holds.hold(hold, by=act.by)
+
+
+async def _release(gateway: Gateway, act: Act, now: datetime) -> None:
+    await gateway.upkeep.holds.lift(_reason_of(act), by=act.by, why=act.reason)
+
+
+async def _override(gateway: Gateway, act: Act, now: datetime) -> None:
+    if act.ends_at is None:
+        raise BadScenario("an override needs `ends_at`")
+    await gateway.upkeep.switch_safety.override(
+        act.limit, by=act.by, why=act.reason, ends_at=act.ends_at
+    )
+
+
+async def _end_override(gateway: Gateway, act: Act, now: datetime) -> None:
+    safety = gateway.upkeep.switch_safety
+    for each in await safety.overrides():
+        if each.ended_at is None and each.limit == act.limit:
+            await safety.end_override(each.id, by=act.by, why=act.reason)
+
+
+def _reason_of(act: Act) -> HoldReason:
+    if act.hold is None:
+        raise BadScenario(f"{act.do}: `hold` says for which reason")
+    return act.hold
+
+
+_SWITCHING: Final[Mapping[Do, Callable[[Gateway, Act, datetime], Awaitable[None]]]] = (
+    MappingProxyType(
+        {
+            Do.STOP: _stop,
+            Do.RESUME: _resume,
+            Do.HOLD: _hold,
+            Do.RELEASE: _release,
+            Do.OVERRIDE: _override,
+            Do.END_OVERRIDE: _end_override,
+        }
+    )
+)
+"""What is done about switching, not about one command."""
 
 
 def plain_json(value: object) -> object:
@@ -281,10 +398,11 @@ def _event(installed: InstallEvent | None) -> object:
 
 
 def _told(command: CommandId, detail: Mapping[str, object]) -> dict[str, object]:
-    """What an audit entry says, its moves as text; the command's own id is not repeated."""
+    """What an audit entry says, its moves as text; the command's own id is not repeated, nor what
+    it waits for: in virtual time what follows says it."""
     plain = plain_json(detail)
     assert isinstance(plain, dict)
-    told = {name: value for name, value in plain.items() if name != "moves"}
+    told = {name: value for name, value in plain.items() if name not in ("moves", "waits")}
     communication = f"{command}-"
     told |= {
         name: f"#{value.removeprefix(communication)}"

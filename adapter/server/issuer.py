@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 
 from adapter.errors import SettingsError
+from adapter.model.names import marked
 from adapter.model.values import replace
 from adapter.server.credentials import Caller
 from adapter.server.rate_limit import LimitedLog
@@ -173,7 +174,9 @@ class Issuer:
         check_name(name)
         if self._taken(name):
             raise TokenRefused("its name is a key's")
-        return name
+        if self._settings.name_claim == "sub":
+            return name
+        return marked(name, self._settings.issuer, str(claims["sub"]))
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[Role]:
         given = _found(claims, self._settings.roles_claim)

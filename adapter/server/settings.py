@@ -407,7 +407,7 @@ class OidcLogin:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcSettings:
     """An issuer whose tokens are let in beside keys. `name_claim` is who acts, in audits: `sub`, or
-    one that people cannot change themselves."""
+    another one, which gets a mark made of `sub`: people may change it themselves."""
 
     issuer: Annotated[str, "URL of the issuer, as its tokens have it in iss"]
     audience: Annotated[str, "what its tokens must have in aud: this gateway"]

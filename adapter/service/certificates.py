@@ -23,10 +23,9 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _end(whose: str, file: Path) -> CertificateEnd:
-    from cryptography import x509
+    from adapter.service.certificate_facts import of_file
 
     try:
-        found = x509.load_pem_x509_certificates(file.read_bytes())
+        return CertificateEnd(whose=whose, ends=of_file(file).ends)
     except (OSError, ValueError) as error:
         return CertificateEnd(whose=whose, ends=None, problem=str(error))
-    return CertificateEnd(whose=whose, ends=found[0].not_valid_after_utc)

@@ -215,11 +215,20 @@ class Database:
         self.check_open()
         return await self._writer.call(work)
 
-    def write_along(self, work: Callable[[Transaction], object]) -> None:
+    def write_along(
+        self, work: Callable[[Transaction], object], *, asked_for: bool = False
+    ) -> None:
         """With the next transaction of the writing thread, or with one of its own soon after. A
         crash may lose it, and nobody is told when it is done."""
         self.check_open()
-        self._writer.along(work)
+        self._writer.along(work, asked_for=asked_for)
+
+    async def written_along(self) -> None:
+        """What was to go along and may be asked for is written when it returns; where nothing was,
+        nothing is done."""
+        self.check_open()
+        if self._writer.asked_for:
+            await self._writer.call(lambda tx: None)
 
     async def measure(self, work: Callable[[Transaction], T]) -> T:
         """One transaction in the file of measurements, on a thread of its own."""

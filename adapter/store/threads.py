@@ -94,12 +94,14 @@ class StoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Of a job that goes along with others nobody waits: it has no `future`."""
+    """Of a job that goes along with others nobody waits: it has no `future`. `asked_for`: somebody
+    may ask for what it writes."""
 
     # One job's result type is its caller's; the queue holds jobs of all kinds.
     work: Callable[[Any], Any]
     future: asyncio.Future[Any] | None
     loop: asyncio.AbstractEventLoop
+    asked_for: bool = False
 
 
 _Result = tuple[_Job, Any, BaseException | None]
@@ -117,6 +119,8 @@ class _Worker:
         self._gathering = False
         """Or at work on a batch: who asks now is heard of."""
         self._along: list[_Job] = []
+        self.asked_for = 0
+        """Jobs that go along with others, may be asked for, and are not known to be done."""
         self._alone: asyncio.TimerHandle | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -135,12 +139,13 @@ class _Worker:
             loop.call_soon(self._hand_over, loop, _FIRST_PASSES)
         return await future
 
-    def along(self, work: Callable[[Any], object]) -> None:
+    def along(self, work: Callable[[Any], object], *, asked_for: bool = False) -> None:
         """Have `work` done with the next batch; where none comes, by itself a little later. A crash
         may lose it. Raises StoreFailed once the storage has failed."""
         self._health.check()
         loop = self._running_loop()
-        self._along.append(_Job(work, None, loop))
+        self._along.append(_Job(work, None, loop, asked_for))
+        self.asked_for += asked_for
         if self._alone is None:
             self._alone = loop.call_later(_ALONG_S, self.hand_over)
 
@@ -180,6 +185,7 @@ class _Worker:
     def _settle(self, loop: asyncio.AbstractEventLoop, results: list[_Result]) -> None:
         for job, value, error in results:
             if job.future is None:
+                self.asked_for -= job.asked_for
                 if error is not None:
                     log.error("not_written", extra={"worker": self._thread.name}, exc_info=error)
             elif job.future.done():

@@ -38,6 +38,31 @@ PROGRAM_TEXTS: Final = frozenset(
 )  # fmt: skip
 """Fields that the program writes: its own words stay, all else in them has pseudonyms."""
 
+NUMERIC: Final = frozenset(
+    {
+        "accepted", "after", "age_s", "allowed_s", "attempt", "attempts", "blocks", "buffer_s",
+        "bytes", "callbacks", "children", "closed", "commands_by_state",
+        "communications_by_state", "completion_events", "condition", "count", "counts", "days",
+        "deadline", "device_count", "device_event", "doubtful", "duration_s", "entered", "entries",
+        "events", "excerpt_from", "expected", "failed", "in_doubt", "inbox_by_state", "incapable",
+        "incomplete", "installs", "intervals", "issued", "lag_95_s", "lag_longest_s",
+        "lag_median_s", "lag_s", "late", "late_messages", "left_out", "length_s", "line",
+        "load_run", "longest_s", "mean_s", "missing", "never_reported", "no_value_for_a_day",
+        "no_value_for_a_week", "not_asked", "not_due", "off_by_s", "open", "open_errors",
+        "other_sequence", "p50_s", "p95_s", "people", "per_day", "per_hour", "position",
+        "priority", "publications", "queued", "received", "refused", "removed", "repeated",
+        "reported", "requested", "retries", "retry_at", "rows", "seconds", "sent", "seq",
+        "sequence", "set_aside", "size", "skipped", "status", "still_open", "succeeded", "times",
+        "total", "tries", "uncounted", "unknown", "unreadable", "used_this_hour", "used_today",
+        "version", "waited_s", "waiting", "wake", "hold_until", "window_until", "windows_behind",
+        "without_supply",
+    }
+)  # fmt: skip
+"""Fields of the API, of the audit and of log lines whose numbers count or measure, and name nobody:
+a number of any other field may be that of a meter."""
+
+_SMALL_NUMBER: Final = 1_000
+
 _TECHNICAL: Final = frozenset({"quantity", "unit"})
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,8}( [A-Za-z()/]{1,8}){0,3}")
 _BODIES: Final = frozenset({"body", "raw", "xml"})
@@ -83,9 +108,15 @@ class Redaction:
             return [self.document(each, field) for each in value]
         if isinstance(value, str):
             return self._text(value, field)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**12:
+        return value if isinstance(value, bool | None) else self._number(value, field)
+
+    def _number(self, value: float, field: str) -> Json:
+        """It stays where it is small, or the field is one that counts or measures."""
+        if abs(value) < _SMALL_NUMBER or field in NUMERIC:
+            return value
+        if isinstance(value, int):
             return int(self.pseudonyms.of(str(abs(value))))
-        return value
+        return self.name(repr(value))
 
     def _field(self, name: str) -> str:
         if name in field_names():
@@ -162,9 +193,17 @@ class Redaction:
         if not raw.strip():
             return b""
         try:
-            return redacted_message(raw, self.name)
+            return redacted_message(raw, self._of_element)
         except Unredactable:
             return f"{_LEFT_OUT}: {len(raw)} bytes that are no XML".encode()
+
+    def _of_element(self, text: str) -> str:
+        """Where a sentence of the program says it again it has the same pseudonym."""
+        made = self.name(text)
+        if not _WORD.fullmatch(text) and text not in self._whole and not harmless(text):
+            self._whole[text] = made
+            self._several.append(text)
+        return made
 
     def line(self, line: str) -> str:
         """A line of the log: JSON, or text."""

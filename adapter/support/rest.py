@@ -1,11 +1,12 @@
 """What bundles and recordings ask of a running gateway, page by page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
 PAGE: Final = 200
 """Rows that are asked for at a time: a page holds up nobody."""
+_EVENTS: Final = 1_000
 
 
 class GatewayApi(Protocol):
@@ -51,7 +52,8 @@ def audit_between(
     api: GatewayApi, start: datetime, end: datetime, *, most: int
 ) -> Iterator[dict[str, object]]:
     """Entries of the audit with start <= at < end; where they begin is found by halves."""
-    for row in pages(api, "/audit", {"cursor": _before(api, start)}, most=most):
+    before = _before(lambda after: _entry_at(api, after), start)
+    for row in pages(api, "/audit", {"cursor": before}, most=most):
         at = moment_of(row["at"])
         if at >= end:
             return
@@ -59,14 +61,28 @@ def audit_between(
             yield row
 
 
-def _before(api: GatewayApi, start: datetime) -> int:
-    """The number of an entry before `start`, after which all are looked at."""
+def events_since(
+    api: GatewayApi, start: datetime, types: Sequence[str]
+) -> Iterator[dict[str, object]]:
+    """The events of some types from a time on, oldest first; where they begin is found by halves.
+    Raises GatewayError where those from then on are not kept any more."""
+    after, more = str(_before(lambda place: _event_at(api, place), start)), True
+    while more:
+        asked = {"after": after, "types": ",".join(types), "limit": _EVENTS}
+        page = object_of(api.get("/events", asked))
+        yield from (each for each in rows_of(page) if moment_of(each["at"]) >= start)
+        after, more = str(page["next"]), bool(page["more"])
+
+
+def _before(at: Callable[[int], datetime | None], start: datetime) -> int:
+    """The number of a row before `start`, after which all are looked at. `at`: when the row after a
+    number was made; None: there is none."""
     low, high = 0, 1
-    while (found := _at(api, high)) is not None and found < start:
+    while (found := at(high)) is not None and found < start:
         low, high = high, high * 2
     while high - low > PAGE:
         middle = (low + high) // 2
-        found = _at(api, middle)
+        found = at(middle)
         if found is not None and found < start:
             low = middle
         else:
@@ -74,7 +90,11 @@ def _before(api: GatewayApi, start: datetime) -> int:
     return low
 
 
-def _at(api: GatewayApi, after: int) -> datetime | None:
-    """When the entry after this number was made; None: there is none."""
+def _entry_at(api: GatewayApi, after: int) -> datetime | None:
     rows = rows_of(api.get("/audit", {"cursor": after, "limit": 1}))
+    return moment_of(rows[0]["at"]) if rows else None
+
+
+def _event_at(api: GatewayApi, after: int) -> datetime | None:
+    rows = rows_of(api.get("/events", {"after": str(after), "limit": 1}))
     return moment_of(rows[0]["at"]) if rows else None

@@ -1,7 +1,7 @@
 """Recordings of a running gateway: read from its API page by page, with pseudonyms, as fixtures.
 
-Commands that name a device together, or a group, are one recording: they wait for each other. What
-a device was like at the start is told by what it is now and by the completion events since.
+Commands that name a device together, or a group, are one recording: they wait for each other. So
+are those that a limit counts: one leaves where another has not used it up.
 """
 
 import base64
@@ -15,79 +15,60 @@ from urllib.parse import quote
 import msgspec
 
 from adapter.commands.activity import CommandRequest, State
-from adapter.commands.flows import NATURE, CommandKind
+from adapter.commands.flows import OPENING_KINDS, CommandKind
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.timing import POLICIES
-from adapter.engine.commands.identity import STATUS_PATH
+from adapter.commands.usage_limits import day_of, spread_of
+from adapter.engine.commands.switch_holds import HoldReason
 from adapter.errors import GatewayError
-from adapter.model.device import (
-    CONNECTED,
-    INSTALL_TRANSITIONS,
-    DeviceView,
-    InstallEvent,
-    InstallStatus,
-)
 from adapter.model.values import replace
-from adapter.replay.decisions import decisions
-from adapter.replay.devices import row_of_view
-from adapter.replay.scenario import (
-    Act,
-    Do,
-    Lost,
-    RecordedKind,
-    RecordedMessage,
-    Recording,
-    Scenario,
+from adapter.replay.decisions import (
+    ABOUT_SWITCHING,
+    ASKED,
+    BEGAN,
+    ENDED,
+    FULL,
+    ComparedTexts,
+    decisions,
+    of_gateway,
 )
+from adapter.replay.scenario import Act, Do, Recording, Scenario, seconds
 from adapter.replay.stage import plain_json
 from adapter.service.settings import Settings
 from adapter.support.redaction import Redaction, plain
-from adapter.support.rest import GatewayApi, moment_of, object_of, pages, rows_of
-from adapter.web.listener.addresses import DATA_PATH
+from adapter.support.rest import GatewayApi, events_since, moment_of, object_of, pages, rows_of
+from adapter.support.site_devices import SiteDevices
+from adapter.support.site_messages import NotRecordable, RecordedCommand, arrived_for, messages_of
+from adapter.support.site_switching import SwitchingActs
 from adapter.wire.notifications import DATA_ARRIVED
 from adapter.wire.tools.redacted import Unredactable
 
 MOST_COMMANDS: Final = 5_000
 MOST_MESSAGES: Final = 20_000
-MOST_DEVICES: Final = 5_000
-TOLERANCE_S: Final = 5.0
-_CUT: Final = 64 * 1024
-"""A message that is as long as what is kept of one was cut."""
+MOST_EVENTS: Final = 100_000
+LATENCY_S: Final = 5.0
+"""So much later than it was decided may a call have left a busy gateway."""
 _ENDS_AFTER: Final = timedelta(seconds=1)
-_CHANGED: Final = "CompletionExecuted"
-_USUAL_STATUS: Final = frozenset({InstallStatus.CONN_COMM, InstallStatus.DISCONN_COMM})
-"""Of two that a meter may have had, one of these is more likely."""
+_COMMAND_EVENTS: Final = "openway.command."
+_PROGRAM: Final = frozenset({"gateway", "head-end", "listener"})
 
 _ACTS: Final = {
     "CancelAsked": Do.CANCEL,
     "RetryAsked": Do.RETRY,
     "DiscardAsked": Do.DISCARD,
     "Approved": Do.APPROVE,
+    "Resolved": Do.RESOLVE,
+    "Validated": Do.RETRY,
 }
-"""What people do that an entry of the history tells."""
+"""What people do that an entry of the history tells. The first `Validated` is the acceptance."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedCommand:
-    """What the API tells of one command."""
-
-    id: str
-    summary: Mapping[str, object]
-    request: CommandRequest
-    history: Sequence[Mapping[str, object]]
-    outcomes: Sequence[Mapping[str, object]]
-    messages: Sequence[Mapping[str, object]]
-
-    @property
-    def created(self) -> datetime:
-        return moment_of(self.summary["created_at"])
-
-    @property
-    def joins(self) -> Iterator[str]:
-        """What it has in common with commands that it may wait for."""
-        yield from (f"device {each}" for each in self.request.devices)
-        if self.request.group:
-            yield f"group {self.request.group}"
+_PEOPLE: Final = frozenset({"by", "operator", "approver", "note"})
+"""Members of an entry that hold what people wrote, and who they are."""
+_NAMING: Final = _PEOPLE | {"actor", "endpoint", "id", "limit", "member", "ended_by"}
+_OWN: Final = frozenset(
+    {"action", "type", "severity", "operation", "kind", "state", "business_object"}
+)
+"""Members whose words are the program's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,26 +79,52 @@ class SiteRecordings:
     left_out: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Night:
+    """What all recordings are made of. `told`: events by command; `about`: those of switching."""
+
+    data: Sequence[tuple[datetime, bytes]]
+    told: Mapping[str, Sequence[Mapping[str, object]]]
+    about: Sequence[Mapping[str, object]]
+    switching: SwitchingActs
+    devices: SiteDevices
+    settings: Settings
+    redaction: Redaction
+
+
 def record_site(
     api: GatewayApi, settings: Settings, redaction: Redaction, *, start: datetime, end: datetime
 ) -> SiteRecordings:
     """Commands that were accepted with start <= time < end, and have ended. Raises GatewayError."""
     made = SiteRecordings()
     commands = list(_commands(api, start, end, made))
-    data = _data(api, start, made)
-    devices = _Devices(api)
-    for together in _together(commands):
+    events = list(events_since(api, start, (f"{_COMMAND_EVENTS}*", *ABOUT_SWITCHING)))
+    if len(events) > MOST_EVENTS:
+        raise GatewayError(f"more than {MOST_EVENTS} events since {start.isoformat()}")
+    told: defaultdict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for each in events:
+        told[str(each["subject"])].append(each)
+    about = [each for each in events if each["type"] in ABOUT_SWITCHING]
+    night = _Night(
+        data=_data(api, start, made),
+        told=told,
+        about=about,
+        switching=SwitchingActs.of(api, about, redaction),
+        devices=SiteDevices(api),
+        settings=settings,
+        redaction=redaction,
+    )
+    limits = _Limits(settings)
+    if commands and (counted := limits.counted_before(commands[0].created)):
+        made.left_out.append(counted)
+    for together in _together(commands, limits):
         try:
-            recording = _recording(together, data, devices, settings, redaction)
-        except (_NotWhole, Unredactable, GatewayError) as error:
+            recording = _recording(together, night, limits)
+        except (NotRecordable, Unredactable, GatewayError) as error:
             made.left_out.append(f"{', '.join(each.id for each in together)}: {error}")
         else:
             made.recordings.append(recording)
     return made
-
-
-class _NotWhole(Exception):
-    """What was kept is not enough to play it back."""
 
 
 def _commands(
@@ -159,8 +166,72 @@ def _data(api: GatewayApi, start: datetime, made: SiteRecordings) -> list[tuple[
     return sorted(found, key=lambda each: each[0])
 
 
-def _together(commands: Sequence[RecordedCommand]) -> list[list[RecordedCommand]]:
-    """Commands that have a device or a group in common, directly or by others."""
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a site lets leave in an hour and a day."""
+
+    settings: Settings
+
+    def counting(self, request: CommandRequest) -> Iterator[str]:
+        """The limits that may count such a command, by name."""
+        switch = self.settings.switch
+        if switch.per_hour is not None and request.kind in OPENING_KINDS:
+            yield "switch.per_hour"
+        yield from (cap.name for cap in switch.cap if request.kind in cap.kinds)
+        for quota in self.settings.engine.quota:
+            if quota.requester in ("", request.requester):
+                yield quota.name
+
+    def counted_before(self, start: datetime) -> str:
+        """What is not known of them; "" where nothing was counted before the first command."""
+        switch = self.settings.switch
+        some = switch.per_hour is not None or switch.cap or self.settings.engine.quota
+        day = day_of(start, switch.time_zone)
+        if not some or start - day < timedelta(minutes=1):
+            return ""
+        return f"what limits had counted of the day before {start.isoformat()}"
+
+    def check(self, commands: Sequence[RecordedCommand]) -> None:
+        """Raises NotRecordable for what pseudonyms take away."""
+        names = {name for each in commands for name in self.counting(each.request)}
+        for cap in self.settings.switch.cap:
+            if cap.name in names and cap.prefix:
+                raise NotRecordable(
+                    f"cap {cap.name} counts by how groups begin: these have pseudonyms"
+                )
+
+    def switch(self, redaction: Redaction) -> dict[str, object]:
+        """Members of the policy that differ; not the hours, nor what spreads commands over a time:
+        when one may leave is in its request."""
+        ours, usual = self.settings.switch, SwitchPolicy()
+        names = ("time_zone", "per_hour", "needs_approval", "resume_s", "longest_override_s")
+        found: dict[str, object] = {
+            name: getattr(ours, name)
+            for name in names
+            if getattr(ours, name) != getattr(usual, name)
+        }
+        if ours.cap:
+            found["cap"] = [_row(cap, {"name": redaction.name(cap.name)}) for cap in ours.cap]
+        return found
+
+    def quotas(self, redaction: Redaction) -> tuple[Mapping[str, object], ...]:
+        return tuple(
+            _row(
+                each, {name: redaction.name(getattr(each, name)) for name in ("name", "requester")}
+            )
+            for each in self.settings.engine.quota
+        )
+
+
+def _row(value: object, named: Mapping[str, str]) -> Mapping[str, object]:
+    row = msgspec.to_builtins(value)
+    assert isinstance(row, dict)
+    made = {**row, **named}
+    return {name: sorted(v) if isinstance(v, set | frozenset) else v for name, v in made.items()}
+
+
+def _together(commands: Sequence[RecordedCommand], limits: _Limits) -> list[list[RecordedCommand]]:
+    """Commands that have a device, a group or a limit in common, directly or by others."""
     leader: dict[str, str] = {}
 
     def first(name: str) -> str:
@@ -169,7 +240,8 @@ def _together(commands: Sequence[RecordedCommand]) -> list[list[RecordedCommand]
         return name
 
     for command in commands:
-        for each in command.joins:
+        shared = [*command.joins, *(f"limit {each}" for each in limits.counting(command.request))]
+        for each in shared:
             leader[first(each)] = first(f"command {command.id}")
     found: defaultdict[str, list[RecordedCommand]] = defaultdict(list)
     for command in commands:
@@ -180,82 +252,161 @@ def _together(commands: Sequence[RecordedCommand]) -> list[list[RecordedCommand]
 # ---------------------------------------------------------------- one recording
 
 
-def _recording(
-    commands: Sequence[RecordedCommand],
-    data: Iterable[tuple[datetime, bytes]],
-    devices: "_Devices",
-    settings: Settings,
-    redaction: Redaction,
-) -> Recording:
-    rows = devices.rows(commands)
+def _recording(commands: Sequence[RecordedCommand], night: _Night, limits: _Limits) -> Recording:
+    redaction, settings = night.redaction, night.settings
+    limits.check(commands)
+    rows = night.devices.rows(commands)
     scenario = Scenario(
         name=f"{commands[0].request.kind}/{redaction.name(commands[0].id)}",
         shows="Recorded of a running gateway.",
         acts=(),
         start=commands[0].created,
-        tolerance_s=TOLERANCE_S,
+        tolerance_s=LATENCY_S,
         ids=tuple(redaction.name(each.id) for each in commands),
         devices=tuple(_redacted_row(row, redaction) for row in rows),
         kind_policy=_policies(settings, {each.request.kind for each in commands}),
-        switch=_switch(settings),
+        switch=limits.switch(redaction),
+        quota=limits.quotas(redaction),
     )
     last = max(moment_of(entry["at"]) for each in commands for entry in each.history)
     end = max(last, commands[-1].created) + _ENDS_AFTER
-    read = _of_reads(commands, rows, data, end)
+    if night.switching.held(HoldReason.CLOCK, scenario.start, end):
+        raise NotRecordable("the wall clock was in doubt: its times say nothing")
+    # Messages first: what they say whole is known then, where a sentence of the program says it.
+    arrived = arrived_for(commands, rows, night.data, end)
+    messages = messages_of(commands, arrived, scenario, redaction)
+    _learn(commands, redaction)
+    acts = [
+        *night.switching.between(scenario.start, end),
+        *_acts(commands, scenario, settings, redaction),
+    ]
+    words = ComparedTexts(scenario.ids)
     return Recording(
-        scenario=replace(scenario, acts=tuple(_acts(commands, scenario, redaction))),
-        messages=_messages(commands, read, scenario, redaction),
-        expected={"commands": [_decided(each, redaction) for each in commands]},
-        ends_at=_at(scenario, end),
+        scenario=replace(scenario, acts=tuple(sorted(acts, key=lambda act: act.at))),
+        messages=messages,
+        expected={
+            "commands": [_decided(each, night, words) for each in commands],
+            "gateway": _about_switching(commands, night, limits, words, scenario.start, end),
+        },
+        ends_at=seconds(scenario, end),
     )
 
 
-def _at(scenario: Scenario, moment: datetime) -> float:
-    return (moment - scenario.start).total_seconds()
+def _learn(commands: Sequence[RecordedCommand], redaction: Redaction) -> None:
+    """What people wrote, and who they are: known then where the program says it again."""
+    for command in commands:
+        for entry in command.history:
+            detail = object_of(entry["detail"])
+            asked = [detail.get(name) for name in _PEOPLE]
+            if _is_act(entry):
+                asked.append(detail.get("reason"))
+            for each in (entry["actor"], *asked):
+                redaction.learn(str(each or ""), "by")
 
 
-def _decided(command: RecordedCommand, redaction: Redaction) -> object:
-    outcomes = [
-        {**each, "endpoint": redaction.name(str(each["endpoint"]))} for each in command.outcomes
+def _decided(command: RecordedCommand, night: _Night, words: ComparedTexts) -> object:
+    redaction = night.redaction
+    summary, history, outcomes, told = (
+        _said(each, redaction)
+        for each in (command.summary, command.history, command.outcomes, night.told[command.id])
+    )
+    made = decisions(summary, history, outcomes, told, words)  # type: ignore[arg-type]  # as given
+    return plain_json(made)
+
+
+def _said(value: object, redaction: Redaction, name: str = "") -> object:
+    """With pseudonyms; of sentences the words of the program stay."""
+    if isinstance(value, Mapping):
+        return {key: _said(each, redaction, key) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_said(each, redaction, name) for each in value]
+    if not isinstance(value, str) or name in _OWN:
+        return value
+    if name == "status":
+        return "/".join(redaction.program_text(each) for each in value.split("/"))
+    return redaction.name(value) if name in _NAMING else redaction.program_text(value)
+
+
+def _about_switching(
+    commands: Sequence[RecordedCommand],
+    night: _Night,
+    limits: _Limits,
+    words: ComparedTexts,
+    start: datetime,
+    end: datetime,
+) -> object:
+    counting = {name for each in commands for name in limits.counting(each.request)}
+    told = [
+        each
+        for each in night.about
+        if start <= moment_of(each["at"]) < end
+        and (each["type"] != FULL or object_of(each["data"]).get("limit") in counting)
     ]
-    return plain_json(decisions(command.summary, command.history, outcomes))
+    before = night.switching.told_before(start)
+    said = [_said_of_switching(each, night.redaction) for each in (*before, *told)]
+    return plain_json(of_gateway(said, words))
+
+
+def _said_of_switching(event: Mapping[str, object], redaction: Redaction) -> Mapping[str, object]:
+    """Of an event whose `reason` people wrote all of it has a pseudonym."""
+    data = object_of(event["data"])
+    said = object_of(_said(data, redaction))
+    if event["type"] in (ASKED, BEGAN, ENDED):
+        said["reason"] = redaction.name(str(data["reason"]))
+    return {**event, "data": said}
+
+
+def _is_act(entry: Mapping[str, object]) -> bool:
+    return str(entry["action"]) in _ACTS and str(entry["actor"]) not in _PROGRAM
 
 
 def _acts(
-    commands: Sequence[RecordedCommand], scenario: Scenario, redaction: Redaction
-) -> list[Act]:
-    acts: list[Act] = []
+    commands: Sequence[RecordedCommand],
+    scenario: Scenario,
+    settings: Settings,
+    redaction: Redaction,
+) -> Iterator[Act]:
     for number, command in enumerate(commands, start=1):
-        at = _at(scenario, command.created)
-        acts.append(Act(do=Do.SUBMIT, at=at, request=_request(command.request, redaction)))
+        yield Act(
+            do=Do.SUBMIT,
+            at=seconds(scenario, command.created),
+            by=redaction.name(str(command.history[0]["actor"])),
+            request=_request(command, settings, redaction),
+        )
+        accepted = next((x for x in command.history if x["action"] == "Validated"), None)
         for entry in command.history:
-            if (do := _ACTS.get(str(entry["action"]))) is not None:
-                by = redaction.name(str(entry["actor"]))
-                at = _at(scenario, moment_of(entry["at"]))
-                acts.append(Act(do=do, at=at, command=number, by=by))
-        resolution = command.summary["resolution"]
-        if isinstance(resolution, Mapping):
-            acts.append(
-                Act(
-                    do=Do.RESOLVE,
-                    at=_at(scenario, moment_of(resolution["at"])),
-                    command=number,
-                    by=redaction.name(str(resolution["operator"])),
-                    approver=redaction.name(str(resolution["approver"])),
-                    done=bool(resolution["done"]),
-                    reason="as recorded",
-                )
-            )
-    return sorted(acts, key=lambda act: act.at)
+            if _is_act(entry) and entry is not accepted:
+                yield _act(entry, number, scenario, redaction)
 
 
-def _request(request: CommandRequest, redaction: Redaction) -> CommandRequest:
-    """With pseudonyms for all that names. Nobody is posted to: its callback address is dropped."""
+def _act(entry: Mapping[str, object], number: int, scenario: Scenario, redaction: Redaction) -> Act:
+    detail = object_of(entry["detail"])
+    texts = {
+        name: redaction.name(str(detail.get(name) or ""))
+        for name in ("reason", "note", "operator", "approver")
+    }
+    return Act(
+        do=_ACTS[str(entry["action"])],
+        at=seconds(scenario, moment_of(entry["at"])),
+        command=number,
+        by=texts["operator"] or redaction.name(str(entry["actor"])),
+        approver=texts["approver"],
+        reason=texts["note"] or texts["reason"],
+        done=detail.get("done") == "True",
+    )
+
+
+def _request(command: RecordedCommand, settings: Settings, redaction: Redaction) -> CommandRequest:
+    """With pseudonyms for all that names. Nobody is posted to: its callback address is dropped. A
+    command that was spread over a time has its moment of that."""
+    request = command.request
     values = plain(msgspec.to_builtins(request))
     assert isinstance(values, dict)
     values.pop("callback_url", None)
     if request.order is not None:
         values.pop("order", None)
+    if spread_of(settings.switch.spread, request.kind, "") is not None:
+        values["effective_at"] = str(command.summary["effective_at"])
     return msgspec.convert(redaction.document(values), CommandRequest)
 
 
@@ -267,202 +418,6 @@ def _policies(settings: Settings, kinds: Iterable[CommandKind]) -> dict[str, Map
         if differing := {name: ours[name] for name in ours if ours[name] != usual[name]}:
             found[kind.value] = differing
     return found
-
-
-def _switch(settings: Settings) -> dict[str, object]:
-    """Of what bars a disconnect; not the hours, which no command that ended here has waited for."""
-    usual = SwitchPolicy()
-    names = ("per_hour", "needs_approval")
-    return {
-        name: getattr(settings.switch, name)
-        for name in names
-        if getattr(settings.switch, name) != getattr(usual, name)
-    }
-
-
-# ---------------------------------------------------------------- messages
-
-
-def _messages(
-    commands: Sequence[RecordedCommand],
-    data: Iterable[tuple[datetime, bytes]],
-    scenario: Scenario,
-    redaction: Redaction,
-) -> tuple[RecordedMessage, ...]:
-    """In the order in which they went; a reply after its request."""
-    rows: list[tuple[datetime, int, RecordedMessage]] = []
-    calls = 0
-    for command in commands:
-        sent = {entry["action"] for entry in command.history} & {"Dispatched"}
-        if sent and not any(message["outbound"] for message in command.messages):
-            raise _NotWhole("its messages are not kept any more")
-        waiting: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for message in command.messages:
-            at, operation = moment_of(message["at"]), str(message["operation"])
-            body = str(message["body"]).encode("utf-8", "surrogateescape")
-            if len(body) >= _CUT:
-                raise _NotWhole(f"a message of {operation} is longer than what is kept of one")
-            call = (str(message["communication"]), operation)
-            made = RecordedMessage(
-                at=_at(scenario, at),
-                kind=RecordedKind.CALLBACK,
-                operation=operation,
-                body=redaction.message(body),
-            )
-            if message["outbound"]:
-                calls += 1
-                waiting[call].append(calls)
-                rows.append((at, calls, replace(made, kind=RecordedKind.REQUEST, answers=calls)))
-            elif waiting[call]:
-                reply = _reply(made, message, command, waiting[call].pop(0))
-                rows.append((at, calls, reply))
-            else:
-                path = f"{STATUS_PATH}/{redaction.name(call[0])}/-"
-                rows.append((at, calls, replace(made, path=path)))
-    rows += [(at, 0, _arrived(scenario, at, raw, redaction)) for at, raw in data]
-    return _numbered([row for _, _, row in sorted(rows, key=_order)])
-
-
-def _arrived(scenario: Scenario, at: datetime, raw: bytes, redaction: Redaction) -> RecordedMessage:
-    return RecordedMessage(
-        at=_at(scenario, at),
-        kind=RecordedKind.CALLBACK,
-        operation=DATA_ARRIVED,
-        body=redaction.message(raw),
-        path=DATA_PATH,
-    )
-
-
-def _of_reads(
-    commands: Sequence[RecordedCommand],
-    rows: Iterable[Mapping[str, object]],
-    data: Iterable[tuple[datetime, bytes]],
-    until: datetime,
-) -> list[tuple[datetime, bytes]]:
-    """Data that came while reads among these commands were open, and name one of their meters: they
-    name no request."""
-    if not any(NATURE[each.request.kind].reads is not None for each in commands):
-        return []
-    named = [f">{row['endpoint']}<".encode() for row in rows if row.get("endpoint")]
-    return [
-        (at, raw)
-        for at, raw in data
-        if commands[0].created <= at < until and any(each in raw for each in named)
-    ]
-
-
-def _order(row: tuple[datetime, int, RecordedMessage]) -> tuple[datetime, int]:
-    kinds = (RecordedKind.REQUEST, RecordedKind.REPLY, RecordedKind.CALLBACK)
-    return row[0], kinds.index(row[2].kind)
-
-
-def _reply(
-    made: RecordedMessage,
-    message: Mapping[str, object],
-    command: RecordedCommand,
-    answers: int,
-) -> RecordedMessage:
-    reply = replace(made, kind=RecordedKind.REPLY, answers=answers)
-    status = message["status"]
-    if isinstance(status, int) and status:
-        return replace(reply, status=status)
-    lost = Lost.NOT_SENT if _was_not_sent(command, message) else Lost.CLOSED
-    return replace(reply, lost=lost, text="as recorded", body=b"")
-
-
-def _was_not_sent(command: RecordedCommand, message: Mapping[str, object]) -> bool:
-    """By what was decided next about that communication."""
-    at = moment_of(message["at"])
-    for entry in command.history:
-        detail = entry["detail"] if isinstance(entry["detail"], Mapping) else {}
-        if detail.get("communication") != message["communication"]:
-            continue
-        if moment_of(entry["at"]) >= at - timedelta(milliseconds=5):
-            return str(entry["action"]) in ("SendFailed", "PollFailed", "FetchFailed")
-    return False
-
-
-def _numbered(rows: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Replies name the place of their request among all."""
-    places = {
-        row.answers: place
-        for place, row in enumerate(rows, start=1)
-        if row.kind is RecordedKind.REQUEST
-    }
-    return tuple(
-        replace(row, answers=None if row.kind is RecordedKind.REQUEST else places[row.answers])
-        if row.answers is not None
-        else row
-        for row in rows
-    )
-
-
-# ---------------------------------------------------------------- devices
-
-
-class _Devices:
-    """What the registry says of devices, asked once each, and what they were like at a start."""
-
-    def __init__(self, api: GatewayApi) -> None:
-        self._api = api
-        self._views: dict[str, DeviceView] = {}
-        self._all: list[DeviceView] | None = None
-
-    def rows(self, commands: Sequence[RecordedCommand]) -> list[Mapping[str, object]]:
-        named = {str(each) for command in commands for each in command.request.devices}
-        groups = {command.request.group for command in commands if command.request.group}
-        views = {name: self._view(name) for name in sorted(named)}
-        if groups:
-            members = (each for each in self._every() if groups & each.device.groups)
-            views |= {each.device.id: each for each in members}
-        return [row_of_view(view, _status_before(view, commands)) for view in views.values()]
-
-    def _view(self, name: str) -> DeviceView:
-        if name not in self._views:
-            answer = self._api.get(f"/devices/{quote(name, safe='')}")
-            self._views[name] = msgspec.convert(answer, DeviceView, strict=False)
-        return self._views[name]
-
-    def _every(self) -> list[DeviceView]:
-        if self._all is None:
-            rows = pages(self._api, "/devices", {}, most=MOST_DEVICES)
-            self._all = [msgspec.convert(row, DeviceView, strict=False) for row in rows]
-        return self._all
-
-
-def _status_before(view: DeviceView, commands: Sequence[RecordedCommand]) -> InstallStatus | None:
-    """Undoes what the completion events of these commands did, the last one first. Raises
-    _NotWhole where others have moved the switch since."""
-    installed = view.installed
-    if installed is None:
-        return None
-    ids = tuple(each.id for each in commands)
-    for change in installed.history:
-        if change.at >= commands[0].created and not str(change.cause).startswith(ids):
-            raise _NotWhole(f"device {view.device.id} was moved by others since")
-    possible = {installed.status}
-    for command in reversed(commands):
-        changed = any(entry["action"] == _CHANGED for entry in command.history)
-        if changed and str(view.device.id) in command.request.devices:
-            effect = NATURE[command.request.kind].effect
-            possible = {
-                was
-                for (was, by), now in INSTALL_TRANSITIONS.items()
-                if by is effect and now in possible
-            } or possible
-    return _fitting(installed, possible, commands[0].created)
-
-
-def _fitting(
-    installed: InstallEvent, possible: Iterable[InstallStatus], start: datetime
-) -> InstallStatus:
-    """Of those that it may have had, the one that the on/off history says."""
-    earlier = [each for each in installed.history if each.at < start]
-    later = [each for each in installed.history if each.at >= start]
-    on = earlier[-1].on if earlier else not later[0].on if later else None
-    ranked = sorted(possible, key=lambda each: (each not in _USUAL_STATUS, each.value))
-    fitting = [each for each in ranked if on is None or (each in CONNECTED) is on]
-    return (fitting or ranked)[0]
 
 
 def _redacted_row(row: Mapping[str, object], redaction: Redaction) -> Mapping[str, object]:

@@ -33,6 +33,7 @@ from adapter.model.device import Device, InstallEvent, InstallStatus, ServicePoi
 from adapter.model.ids import DeviceId, EndpointId, ServicePointId
 from adapter.server import event_loop
 from adapter.server.connections import bind, url_of
+from adapter.server.settings import ApiKey, Role
 from adapter.service.app import made_to_stay, running
 from adapter.service.assembly import connect
 from adapter.service.log import start_logging
@@ -46,6 +47,8 @@ from bench.processes import LOOK_S, QUIET_LOOKS, is_quiet
 from bench.sampling import Sampler
 
 KEY: Final = b"bench" * 8
+RECORDER: Final = "recorder-" + "0" * 32
+_KEY_OF_RECORDER: Final = ApiKey.of("recorder", RECORDER, Role.ADMIN)
 FIRST: Final = 700_001
 OFF: Final = FIRST + 1_000
 """Meters from this number on are off: a connect has something to do there."""
@@ -261,10 +264,11 @@ async def serve(
             )
             await prepare(store, core.gateway, meters, waiting)
             app = await stack.enter_async_context(
-                running(core, Settings(api=Api(port=0)), listening, clock)
+                running(core, Settings(api=Api(port=0, keys=(_KEY_OF_RECORDER,))), listening, clock)
             )
         ready = {
             "url": url_of(listening, tls=False),
+            "api": app.rest.url,
             "began": began,
             "opening": opening,
             "opened": opened,

@@ -8,17 +8,23 @@ import zipfile
 import zlib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import pytest
+from lxml import etree
 
 from adapter import __version__
 from adapter.cli.output import Exit
 from adapter.model.ids import is_sortable_id
 from adapter.simulator.settings import SimulatorConfig
 from adapter.support.pseudonyms import Pseudonyms, key_of
-from adapter.support.redaction import Redaction
+from adapter.support.redaction import NUMERIC, Redaction
+from adapter.web.api.routes import ROUTES
 from tests.cli.running_service import ADMIN, Service, Terminal, serving
+from tests.replay.recordings import FIXTURES
+from tests.support import for_every
 from tests.supporting.secrets_within import forms_of, found_in, opened
 
 SERIAL = "ZQX-4711-KESTREL"
@@ -234,6 +240,107 @@ def test_a_message_that_is_no_xml_is_left_out_and_one_that_is_keeps_what_it_mean
     assert b"<Start>2026-03-02T08:00:00Z</Start>" in told
     assert b"meyer" not in told
     assert b"4711" not in told
+
+
+@for_every(
+    "value",
+    (
+        {"meter": 700123456},
+        {"event": "read", "device": 700123456, "n": 1},
+        {"fields": [{"esn": 700123456}]},
+        {"at": [700123456]},
+        {"level": "info", "reading": 700123456.0},
+        {"700123456": "refused"},
+        {"x": -700123456},
+    ),
+    ids=str,
+)
+def test_a_number_of_a_log_line_that_may_be_a_meters_has_a_pseudonym(value: object) -> None:
+    shown = Redaction(Pseudonyms(b"k" * 32)).line(json.dumps(value))
+    assert "700123456" not in shown
+    assert json.loads(shown)
+
+
+def test_what_counts_or_measures_stays_in_a_log_line() -> None:
+    line = {"count": 700123456, "bytes": 65_536, "waited_s": 1234.5, "n": 999, "on": True}
+    assert json.loads(Redaction(Pseudonyms(b"k" * 32)).line(json.dumps(line))) == line
+
+
+_NOT_NUMERIC: Final = frozenset(
+    {
+        "id", "devices", "meters", "service_points", "number", "values", "payload", "payloads",
+        "known", "inbox", "new", "read", "asked", "part", "cell", "whole", "quantities",
+        "storm_rules", "states", "by_reason", "conditions",
+    }
+)  # fmt: skip
+"""Numeric fields of the API whose names a stranger's log may give to a meter."""
+
+
+def test_every_number_of_the_api_is_known_for_one_or_has_a_pseudonym() -> None:
+    names: set[str] = set()
+    for route in ROUTES:
+        _numeric(msgspec.inspect.type_info(route.gives), names, set())
+    assert names - NUMERIC == _NOT_NUMERIC
+    assert "count" in names
+
+
+def _numeric(shape: msgspec.inspect.Type, names: set[str], seen: set[type]) -> bool:
+    """Whether it is a number, or several; the names of fields of such are added."""
+    inner: list[msgspec.inspect.Type] = []
+    match shape:
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            return True
+        case msgspec.inspect.StructType(cls=cls) | msgspec.inspect.DataclassType(cls=cls):
+            if cls not in seen:
+                seen.add(cls)
+                names |= {f.encode_name for f in shape.fields if _numeric(f.type, names, seen)}
+            return False
+        case msgspec.inspect.UnionType(types=types):
+            inner += types
+        case msgspec.inspect.Metadata(type=one):
+            inner.append(one)
+        case msgspec.inspect.DictType(value_type=one):
+            inner.append(one)
+        case msgspec.inspect.TupleType(item_types=types):
+            inner += types
+        case msgspec.inspect.CollectionType(item_type=one):
+            inner.append(one)
+    found = [_numeric(each, names, seen) for each in inner]  # all of them: each adds names
+    return any(found)
+
+
+_ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
+
+
+@for_every(
+    "raw",
+    (
+        "<{name}/>",
+        "<a><{name}>5</{name}></a>",
+        '<a {name}="1"/>',
+        '<a xmlns:p="urn:{name}"><p:State>Completed</p:State></a>',
+        '<p:Envelope xmlns:p="'
+        + _ENVELOPE
+        + '"><p:Body><{name} xmlns="urn:x"/></p:Body></p:Envelope>',
+        '<a xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:{name}="true"/>',
+        '<a xmlns:{name}="urn:q"/>',
+    ),
+    ids=str,
+)
+def test_names_of_elements_that_are_not_of_the_contract_have_pseudonyms(raw: str) -> None:
+    redaction = Redaction(Pseudonyms(b"k" * 32))
+    for name in ("Brodersen", "Meter_700123456", "M700123456.Kestrel"):
+        shown = redaction.message(raw.replace("{name}", name).encode())
+        assert name.encode() not in shown
+        assert etree.fromstring(shown) is not None
+
+
+def test_names_of_the_contract_stay_in_every_recorded_message() -> None:
+    redaction = Redaction(Pseudonyms(b"k" * 32))
+    for file in sorted(FIXTURES.glob("remote_*/*/*.xml")):
+        before = etree.fromstring(file.read_bytes())
+        after = etree.fromstring(redaction.message(file.read_bytes()))
+        assert [each.tag for each in before.iter()] == [each.tag for each in after.iter()], file
 
 
 def test_the_search_finds_what_is_hidden_in_each_of_its_forms(tmp_path: Path) -> None:

@@ -2,14 +2,32 @@
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter.cli.output import Exit
+from adapter.commands.calls import Answer, Call, RemoteState, RequestStatus
+from adapter.commands.flows import SWITCH_OPERATIONS, CommandKind
+from adapter.commands.timing import POLICIES, Policy
+from adapter.errors import OutcomeUnknown
+from adapter.headend.client import Encoded
+from adapter.headend.contract import ContractWire
+from adapter.headend.verdict import judge
+from adapter.model.values import replace, replace_struct
+from adapter.replay.player import play
+from adapter.replay.scenario import read
+from adapter.replay.stage import Program
 from adapter.simulator.settings import SimulatorConfig
+from adapter.support.site_recording import LATENCY_S
+from adapter.wire.codec import ReadMessage
+from adapter.wire.inbox import InboxReader
 from tests.cli.running_service import ADMIN, APPROVER, OPERATOR, Service, Terminal, serving
+from tests.replay.recordings import codec
+from tests.support import for_every, run
 from tests.supporting.secrets_within import found_in, in_files
 
 SERIAL = "ZQX-4711-KESTREL"
@@ -173,3 +191,87 @@ def test_a_file_that_no_recording_uses_is_told(
     rows = replayed(openway, folder)
     assert rows[0]["unused"] == ["99-callback.xml"]
     assert "99-callback.xml is used by nothing" in openway("replay", str(folder)).err
+
+
+class OtherWire(ContractWire):
+    """Writes one value of a request otherwise."""
+
+    def encode(self, call: Call, *, header: bytes) -> Encoded:
+        made = super().encode(call, header=header)
+        return replace(made, body=made.body.replace(b">2.16.840.1.", b">2.16.840.2."))
+
+
+class OtherReader(InboxReader):
+    """Takes every request for done as soon as the head end has begun it."""
+
+    def status_told(self, message: ReadMessage) -> RequestStatus:
+        told = super().status_told(message)
+        return replace_struct(told, state=RemoteState.COMPLETED)
+
+    def status(self, raw: bytes) -> RequestStatus:
+        return replace_struct(super().status(raw), state=RemoteState.COMPLETED)
+
+
+def suspicious(call: Call, status: int, body: bytes, **more: Any) -> Answer:
+    """Believes no reply to a request that moves a switch."""
+    answer = judge(call, status, body, **more)
+    if call.operation in SWITCH_OPERATIONS:
+        raise OutcomeUnknown("who knows")
+    return answer
+
+
+def other_policies(**changes: Any) -> Mapping[CommandKind, Policy]:
+    return {kind: replace(policy, **changes) for kind, policy in POLICIES.items()}
+
+
+def changes_of_code() -> Iterator[tuple[str, Program, str, str]]:
+    """What was changed, the program, what is told of the message, and of the decision."""
+    program = Program.of(codec())
+    yield (
+        "a value that is written",
+        replace(program, wire=OtherWire(codec())),
+        "/ElectronicSerialNumber: expected '2.16.840.1.",
+        "step 4: recorded TokenReceived",
+    )
+    yield (
+        "a judgement of a reply",
+        replace(program, judge=suspicious),
+        "",
+        "step 4: recorded TokenReceived, by gateway, #1",
+    )
+    yield (
+        "what is read of a callback",
+        replace(program, reader=OtherReader(codec())),
+        "",
+        "recorded Notified",
+    )
+    for name, seconds in (("poll_first_s", 60.5), ("send_s", 59.0), ("reply_s", 1_799.0)):
+        policies = other_policies(**{name: seconds})
+        yield (name, replace(program, policies=policies), "", f"{seconds:g} s")
+
+
+@for_every("change, program, message, decision", changes_of_code(), ids=lambda each: str(each)[:30])
+def test_a_change_of_code_is_named_by_message_and_by_decision(
+    recordings: Path, change: str, program: Program, message: str, decision: str
+) -> None:
+    folder = min((recordings / "remote_disconnect").iterdir())
+    assert not run(play(read(folder), codec())).difference
+    played = run(play(read(folder), codec(), program))
+    assert message in played.difference, change
+    assert decision in played.decision, change
+
+
+def test_a_call_may_have_been_late_by_the_latency_of_a_machine_and_never_early(
+    recordings: Path,
+) -> None:
+    what = read(min((recordings / "device_status_check").iterdir()))
+
+    def moved(by_s: float) -> str:
+        """With every message that much later."""
+        messages = tuple(replace(each, at=each.at + by_s) for each in what.messages)
+        ends = what.ends_at + by_s
+        return run(play(replace(what, messages=messages, ends_at=ends), codec())).difference
+
+    assert "got it at 0 s" in moved(-1.0)
+    assert moved(2.0) == ""
+    assert "got it at 0 s" in moved(LATENCY_S + 1.0)

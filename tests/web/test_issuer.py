@@ -356,6 +356,28 @@ async def test_two_people_are_two_also_by_tokens() -> None:
             assert (made["code"] == "second_person_missing") == (sub != "bob"), sub
 
 
+async def test_who_calls_himself_otherwise_is_no_second_person() -> None:
+    """Resolved by the mark of the issuer's `sub`: where both names are at hand, and where the first
+    one is stored."""
+    apart = {**APART, "root": frozenset({Role.ADMIN, Role.SWITCH})}
+    async with a_site(roles=apart, name_claim="name") as (rig, issuer):
+
+        async def resume(sub: str, name: str) -> int:
+            token = issuer.token(roles=["root"], sub=sub, name=name)
+            headers = {"Authorization": f"Bearer {token}"}
+            body = {"reason": "it is over"}
+            done = await rig.ask("POST", "/switching/resume", body, by=None, headers=headers)
+            return done.status
+
+        await rig.ask("POST", "/switching/stop", {"reason": "smoke"})
+        assert await resume("7", "Ann Meyer") == 200
+        for sub, name in (("7", "Robert Moor"), ("8", "Ann\u2010Meyer"), ("8", "\u00c1nn Meyer")):
+            assert await resume(sub, name) in (401, 403), (sub, name)
+        assert (await rig.ask("GET", "/switching"))["stopped"] is True
+        assert await resume("8", "Robert Moor") == 200
+        assert (await rig.ask("GET", "/switching"))["stopped"] is False
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [

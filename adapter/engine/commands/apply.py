@@ -24,6 +24,7 @@ from adapter.commands.lifecycle import Step, step
 from adapter.commands.outcomes import EndpointOutcome
 from adapter.commands.timing import Policy
 from adapter.commands.usage_limits import Uses
+from adapter.commands.waits import waits
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
     AuditNote,
@@ -258,7 +259,8 @@ class Applier:
     def _step(self, draft: _Draft, job: _Application, now: datetime) -> None:
         policy = self._policies[draft.after.request.kind]
         try:
-            made = step(draft.after, job.event, now=now, policy=policy)
+            before = draft.after
+            made = step(before, job.event, now=now, policy=policy)
         except GatewayError as error:
             _fail([job], error)
             return
@@ -266,7 +268,7 @@ class Applier:
         draft.jobs.append(job)
         draft.along = draft.along.joined(job.along)
         draft.effects.extend(made.effects)
-        draft.notes.append(note(job.along.actor, job.event, made))
+        draft.notes.append(note(job.along.actor, job.event, made, waits(before, made.command, now)))
 
     def _change(self, draft: _Draft, now: datetime) -> Change:
         along, recorded = draft.along, draft.recorded
@@ -380,8 +382,10 @@ _SUMMED_UP: Final[Mapping[str, Callable[[Any], str]]] = MappingProxyType(
 )
 
 
-def note(actor: str, event: Event, made: Step) -> AuditNote:
-    """The audit entry of one step: the cause, and every move it made."""
+def note(
+    actor: str, event: Event, made: Step, waited: Mapping[str, object] = MappingProxyType({})
+) -> AuditNote:
+    """The audit entry of one step: the cause, every move it made, and what is waited for now."""
     safe, summed_up = _told_of(type(event))
     detail: dict[str, object] = {
         name: str(value) for name in safe if (value := getattr(event, name))
@@ -393,6 +397,8 @@ def note(actor: str, event: Event, made: Step) -> AuditNote:
     if about is not None:
         detail["business_object"] = about
     detail["moves"] = [[move.subject, move.before, move.after] for move in made.moves]
+    if waited:
+        detail["waits"] = waited
     return AuditNote(
         actor=actor, action=type(event).__name__, subject=made.command.activity.id, detail=detail
     )

@@ -460,8 +460,8 @@ class Store(Protocol):
         A store that several processes may open must leave out those of processes that still live.
         """
 
-    async def next_wake(self) -> datetime | None:
-        """The earliest time at which `claim`, `due` or `unread` can return something."""
+    async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
+        """When `claim` (of sends not of `skip`), `due` or `unread` can return something first."""
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()

@@ -14,6 +14,7 @@ from adapter.commands.lifecycle import step
 from adapter.commands.rules import SwitchPolicy, check_request, lanes_of
 from adapter.commands.timing import Policy, after
 from adapter.commands.usage_limits import place_of, spread_again, spread_of, spread_to
+from adapter.commands.waits import waits
 from adapter.engine.commands.apply import note, outcomes
 from adapter.engine.commands.at_once import AtOnce, LeasedWork
 from adapter.engine.commands.ports import (
@@ -267,7 +268,7 @@ class Submitter:
             lease_until=taken.until,
             lanes=lanes_of(request, command.targets) if accepted else (),
             steal=request.past_unclear_order is not None,
-            audit=(asked, note(actor, verdict, made)),
+            audit=(asked, note(actor, verdict, made, waits(command, made.command, now))),
             publications=publications(made.command, made.effects, outcomes(made.effects)),
             outcomes=outcomes(made.effects),
         )

@@ -47,9 +47,9 @@ from adapter.model.values import replace_struct as replace
 from adapter.store.chain import Head
 from adapter.store.commands import bulk, claiming, parking, reading, receiving, writing
 from adapter.store.commands import inbox as intake
-from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
 from adapter.store.compression import PLAIN
 from adapter.store.database import Database
+from adapter.store.memory import MOST_COMMANDS, command_memory
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
 from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
@@ -68,13 +68,13 @@ class SqliteStore:
         *,
         now: Callable[[], datetime],
         vfs: str | None = None,
-        remembered: int = MOST_REMEMBERED,
+        remembered: int = MOST_COMMANDS,
     ) -> None:
         self.database = Database(path, now=now, vfs=vfs, remembering=remembered > 0)
         """What the stores of the other subjects are built on."""
         self.set_aside = self.database.set_aside
         self._now = now
-        self._memory = CommandMemory(most=remembered)
+        self._memory = command_memory(most=remembered)
         self._delivered: dict[str, int] = {}
 
     async def open(self) -> None:
@@ -198,8 +198,8 @@ class SqliteStore:
     async def sending(self) -> Sequence[Leased]:
         return await readable(self.database, RowKind.COMMUNICATION, reading.sending, reading.leased)
 
-    async def next_wake(self) -> datetime | None:
-        return await self.database.read(reading.next_wake)
+    async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
+        return await self.database.read(lambda db: reading.next_wake(db, skip))
 
     async def find(
         self, *, communications: Sequence[CommunicationId] = (), tokens: Sequence[RequestToken] = ()
@@ -321,10 +321,10 @@ class SqliteStore:
         return await self.database.query(reading.ledger)
 
     def log_call(self, call: LoggedCall) -> None:
-        self.database.write_along(lambda tx: intake.log_call(tx, call))
+        self.database.write_along(lambda tx: intake.log_call(tx, call), asked_for=True)
 
     async def messages(self, command: CommandId) -> Sequence[Logged]:
-        await self.database.write(lambda tx: None)  # what was to go along is written then
+        await self.database.written_along()
         return await self.database.query(lambda db: reading.messages(db, command))
 
     # ------------------------------------------------------------ events out

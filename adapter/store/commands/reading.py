@@ -85,7 +85,9 @@ def leased(row: tuple[Any, ...]) -> Leased:
     )
 
 
-def next_wake(connection: apsw.Connection) -> datetime | None:
+def next_wake(
+    connection: apsw.Connection, skip: frozenset[Operation] = frozenset()
+) -> datetime | None:
     times: list[int | None] = [
         connection.execute(query).get
         for query in (
@@ -93,7 +95,9 @@ def next_wake(connection: apsw.Connection) -> datetime | None:
         )
     ]  # fmt: skip
     for work in Work:
-        times += [due for _, _, due in claim_groups(connection, work)]
+        left_out = skip if work is Work.SEND else frozenset()
+        groups = claim_groups(connection, work)
+        times += [due for _, operation, due in groups if operation not in left_out]
     first = min((time for time in times if time is not None), default=None)
     return None if first is None else moment(first)
 

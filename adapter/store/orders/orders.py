@@ -49,8 +49,8 @@ from adapter.store.commands import queries
 from adapter.store.commands.reading import changed_since, first_id_since
 from adapter.store.commands.writing import note_all
 from adapter.store.database import Database
+from adapter.store.memory import MOST_ORDERS, VersionMemory, order_memory
 from adapter.store.orders import queries as sql
-from adapter.store.orders.memory import MOST_REMEMBERED, OrderMemory
 from adapter.store.orders.todo import todo
 from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
@@ -87,7 +87,8 @@ class SqliteOrders:
 
     def __init__(self, store: Database) -> None:
         self._store = store
-        self._memory = OrderMemory(most=MOST_REMEMBERED if store.remembering else 0)
+        self._memory = order_memory(most=MOST_ORDERS if store.remembering else 0)
+        self._opening = store.openings
         self.set_aside = store.set_aside
 
     # ------------------------------------------------------------ cases
@@ -119,13 +120,17 @@ class SqliteOrders:
         return found
 
     @property
-    def _at_hand(self) -> OrderMemory:
+    def _at_hand(self) -> VersionMemory[OrderId, OrderRecord]:
+        """Of a file that was opened anew, what stood here before is not asked for."""
         self._store.check_open()
-        return self._memory.of(self._store.openings)
+        if self._opening != self._store.openings:
+            self._memory.clear()
+            self._opening = self._store.openings
+        return self._memory
 
     def _kept(self, record: OrderRecord | None) -> OrderRecord | None:
         if record is not None:
-            self._at_hand.put(record)
+            self._at_hand.put([record])
         return record
 
     async def save(self, batch: Sequence[OrderChange]) -> Sequence[CaseSaved]:
@@ -177,7 +182,9 @@ class SqliteOrders:
 
         for order, version in await self._store.write(work):
             if version is not None:
-                self._at_hand.woken(order, version)
+                before = self._at_hand.as_of(order, version - 1)
+                if before is not None:  # nothing of it is another than before
+                    self._at_hand.put([replace(before, version=version)])
 
     async def waiting_for(self, devices: Sequence[DeviceId]) -> Sequence[OrderId]:
         wanted = encode(list(devices)).decode()

@@ -15,7 +15,7 @@ from adapter.web.api import commands
 from adapter.web.api.call import HistoryEntry
 from adapter.web.console.buttons import BUTTONS, Button
 from adapter.web.console.view import PageView
-from adapter.web.console.words import moves_of
+from adapter.web.console.words import moves_of, waits_of
 
 QUERY: Final = (
     "kind", "state", "device", "open", "since", "requester", "reference", "cursor",
@@ -55,7 +55,9 @@ class Leg:
     def facts(self) -> Mapping[str, str]:
         """What else is known of it."""
         left_out = ("moves", "business_object")
-        return {k: str(v) for k, v in self.entry.detail.items() if k not in left_out}
+        detail = self.entry.detail
+        shown = {k: str(v) for k, v in detail.items() if k not in left_out}
+        return shown | {"waits": waits_of(detail["waits"])} if "waits" in shown else shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,10 +114,21 @@ def operation(name: str) -> str:
 def details(values: Mapping[str, object]) -> str:
     """What an entry of the audit says besides, in one line."""
     return "; ".join(
-        f"{', '.join(moves_of(value))}" if name == "moves" else f"{name} {value}"
-        for name, value in values.items()
-        if value not in ("", [])
+        _detail(name, value) for name, value in values.items() if value not in ("", [])
     )
+
+
+def _detail(name: str, value: object) -> str:
+    if name == "moves":
+        return ", ".join(moves_of(value))
+    return f"waits {waits_of(value)}" if name == "waits" else f"{name} {value}"
+
+
+def waits_of(waits: object) -> str:
+    """How long a step decided to wait (`commands/waits.py`)."""
+    found = waits.values() if isinstance(waits, Mapping) else ()
+    dates = [each for each in found if isinstance(each, Mapping)]
+    return ", ".join(f"{word(name)} {s:g} s" for each in dates for name, s in each.items())
 
 
 def moves_of(moves: object) -> Sequence[str]:

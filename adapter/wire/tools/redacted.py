@@ -1,7 +1,8 @@
 """Messages with the text of every element replaced that is not known to be harmless.
 
 Kept are numbers, times and words of an enumeration where the contract says that the element has
-such, and the names of quantities. What is no XML is not kept at all.
+such, and the names of quantities. Names of elements, attributes and namespaces stay where they are
+of the contract or of SOAP. What is no XML is not kept at all.
 """
 
 import re
@@ -33,6 +34,25 @@ _NUMBERS: Final = frozenset(
     }
 )  # fmt: skip
 _FAULT_CODE: Final = re.compile(r"([A-Za-z0-9]{1,8}:)?[A-Za-z]{1,30}(\.[A-Za-z]{1,30})?")
+_SOAP: Final = frozenset(
+    {
+        "Envelope", "Header", "Body", "Fault", "faultcode", "faultstring", "faultactor", "detail",
+        "Code", "Subcode", "Value", "Reason", "Text", "Node", "Role", "Detail", "Action", "To",
+        "From", "ReplyTo", "FaultTo", "MessageID", "RelatesTo", "Address",
+    }
+)  # fmt: skip
+_ATTRIBUTES: Final = frozenset({"mustUnderstand", "actor", "role", "lang", "encodingStyle"})
+_OF_XSI: Final = frozenset({"nil", "type"})
+_OTHER_NAMESPACES: Final = frozenset(
+    {
+        XSI,
+        "http://www.w3.org/2001/XMLSchema",
+        "http://www.w3.org/XML/1998/namespace",
+        "http://schemas.xmlsoap.org/soap/envelope/",
+        "http://www.w3.org/2003/05/soap-envelope",
+        "http://www.w3.org/2005/08/addressing",
+    }
+)
 _SECURITY: Final = (
     "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 )
@@ -61,13 +81,41 @@ def redacted_message(raw: bytes, pseudonym: Callable[[str], str]) -> bytes:
         if element.text is not None:
             text = element.text.strip()
             element.text = _shown(element, text, pseudonym) if text else None
-        for name, given in element.attrib.items():
-            value = str(given)
-            if not str(name).startswith(f"{{{XSI}}}"):
-                element.set(name, pseudonym(value))
-            elif not _type_or_flag(value):
-                del element.attrib[name]
+        _attributes(element, pseudonym)
+        element.tag = _known_name(element, pseudonym)
+    known = [prefix for prefix, uri in _prefixes(root) if prefix and uri in _namespaces()]
+    etree.cleanup_namespaces(root, keep_ns_prefixes=known)
     return etree.tostring(root)
+
+
+def _attributes(element: etree._Element, pseudonym: Callable[[str], str]) -> None:
+    for name, given in list(element.attrib.items()):
+        value, own = str(given), etree.QName(name)
+        if own.namespace == XSI:
+            if not _type_or_flag(value) or own.localname not in _OF_XSI:
+                del element.attrib[name]
+            continue
+        del element.attrib[name]
+        if own.localname in _ATTRIBUTES and own.namespace in {None, *_namespaces()}:
+            element.set(name, pseudonym(value))
+        else:
+            element.set(_as_name(pseudonym(own.localname)), pseudonym(value))
+
+
+def _known_name(element: etree._Element, pseudonym: Callable[[str], str]) -> str:
+    """The tag of an element where others may know it."""
+    name = etree.QName(element)
+    shown = name.localname if name.localname in _names() else _as_name(pseudonym(name.localname))
+    return f"{{{name.namespace}}}{shown}" if name.namespace in _namespaces() else shown
+
+
+def _as_name(pseudonym: str) -> str:
+    """A name begins with a letter."""
+    return pseudonym if pseudonym[:1].isalpha() else f"x{pseudonym}"
+
+
+def _prefixes(root: etree._Element) -> set[tuple[str | None, str]]:
+    return {each for element in root.iter(etree.Element) for each in element.nsmap.items()}
 
 
 def _type_or_flag(value: str) -> bool:
@@ -132,7 +180,24 @@ def contract_words() -> frozenset[str]:
 
 
 @cache
+def _names() -> frozenset[str]:
+    """Of the elements of the contract and of SOAP."""
+    return _SOAP | {field.name for field in _fields()}
+
+
+@cache
+def _namespaces() -> frozenset[str]:
+    return _OTHER_NAMESPACES | {field.namespace for field in _fields()}
+
+
+@cache
 def _leaves() -> tuple[Field, ...]:
+    return tuple(each for each in _fields() if not isinstance(each.content, Struct | ListOf))
+
+
+@cache
+def _fields() -> tuple[Field, ...]:
+    """All elements of the packaged contract."""
     catalog = Catalog.load()
     found: list[Field] = []
     waiting = [
@@ -141,11 +206,12 @@ def _leaves() -> tuple[Field, ...]:
     ]
     while waiting:
         field = waiting.pop()
+        found.append(field)
         match field.content:
             case Struct(fields=fields):
                 waiting += fields
             case ListOf(item=item):
                 waiting.append(item)
             case _:
-                found.append(field)
+                pass
     return tuple(found)

@@ -282,9 +282,15 @@ class ModelStore:
         ]
         return [self._lease(communication) for communication in sorted(found)]
 
-    async def next_wake(self) -> datetime | None:
+    async def next_wake(self, skip: frozenset[Operation] = frozenset()) -> datetime | None:
         times = [stored.wake for stored in self._commands.values()]
-        times += [due for stored in self._commands.values() for due in stored.due.values()]
+        times += [
+            due
+            for stored in self._commands.values()
+            for item in stored.command.communications
+            if (due := stored.due.get(item.id)) is not None
+            and not (item.work is Work.SEND and item.operation in skip)
+        ]
         times += self._inbox.next_wakes()
         return min((time for time in times if time is not None), default=None)
 

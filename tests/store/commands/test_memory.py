@@ -7,7 +7,7 @@ from adapter.engine.commands.ports import Change, Saved
 from adapter.model.values import replace
 from adapter.store.commands import writing
 from adapter.store.commands.commands import SqliteStore
-from adapter.store.commands.memory import CommandMemory
+from adapter.store.memory import command_memory
 from tests.builders import (
     a_command,
     a_command_id,
@@ -70,7 +70,7 @@ async def test_what_was_saved_is_what_a_new_opening_reads(tmp_path: Path) -> Non
 
 
 def test_it_holds_the_last_used_within_its_bound_and_nothing_older_over_newer() -> None:
-    memory = CommandMemory(most=33)
+    memory = command_memory(most=33)
     first, second, third, fourth = (a_command(number) for number in range(1, 5))
     memory.put([first, second, third])
     assert memory.get(first.id) is first

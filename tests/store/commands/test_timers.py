@@ -159,6 +159,7 @@ async def test_the_next_wake_is_the_earliest_of_everything_that_waits(subject: S
         assert await store.next_wake() == at(50)
         await queue(store, [(2, 40, 2, PING), (3, 45, 0, PING)])
         assert await store.next_wake() == at(40)
+        assert await store.next_wake(frozenset({PING})) == at(50)
         (inbox,) = await store.receive([a_message(at=at(30))])
         assert await store.next_wake() == at(30)
         park = Disposition(inbox=inbox, state=InboxState.PARKED, token=a_token(), wake=at(35))

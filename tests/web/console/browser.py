@@ -111,7 +111,7 @@ async def a_tab(
     rig: Rig, by: str = "switcher", *, size: tuple[int, int] = WIDE
 ) -> AsyncIterator[Tab]:
     """A window in which that key is logged in, by keyboard."""
-    async with a_new_tab(rig, size=size, dark=dark) as tab:
+    async with a_new_tab(rig, size=size) as tab:
         page = tab.page
         await page.goto(f"{tab.url}/console")
         await expect(page.locator("#key")).to_be_focused()
@@ -122,9 +122,7 @@ async def a_tab(
 
 
 @asynccontextmanager
-async def a_new_tab(
-    rig: Rig, *, size: tuple[int, int] = WIDE, dark: bool = False
-) -> AsyncIterator[Tab]:
+async def a_new_tab(rig: Rig, *, size: tuple[int, int] = WIDE) -> AsyncIterator[Tab]:
     """A window in which nobody is logged in."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.connect_over_cdp(_chromium())
