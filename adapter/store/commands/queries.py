@@ -20,7 +20,7 @@ INSERT INTO command (id, key, kind, state, wake, version, noted, activity)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
-INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
+INSERT_TARGET: Final = Many("INSERT INTO target (device, command)", 2, " ON CONFLICT DO NOTHING")
 _CONTENT: Final = (
     "SELECT id, content FROM command JOIN asked ON asked.number = command.number WHERE "
 )
@@ -29,7 +29,9 @@ CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
 # The guard is the version. Most saves leave state and wake as they are: then no index is written.
 # ?1 number, ?2 version, ?3 noted, ?4 state, ?5 wake, ?6 activity or NULL where it stays as it is
 _SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
-_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
+_AS_IT_IS: Final = (
+    " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS NOT DISTINCT FROM ?5"
+)
 SAVE_VERSION: Final = Each(_SAVE + _AS_IT_IS)
 SAVE_ACTIVITY: Final = Each(_SAVE + ", activity = ?6" + _AS_IT_IS)
 MOVE_COMMAND: Final = Each(
@@ -46,7 +48,7 @@ WHERE id IN (SELECT value FROM json_each(?))"""
 # For lists: the targets of a city, page after page of such commands, would fill the memory.
 LIST_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request,
-       iif(length(targets) > :most, CAST('[]' AS BLOB), targets),
+       CASE WHEN length(targets) > :most THEN CAST('[]' AS BLOB) ELSE targets END,
        CASE WHEN length(targets) <= :most THEN 0
             WHEN json_valid(CAST(targets AS TEXT)) THEN json_array_length(CAST(targets AS TEXT)) END
 FROM command JOIN asked ON asked.number = command.number
@@ -161,7 +163,12 @@ WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching
     AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
 LIMIT 1"""
 TAKE_FREE_LANES: Final = Many("INSERT INTO lane (name, command)", 2)
-TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
+TRY_FREE_LANES: Final = Many(
+    "INSERT INTO lane (name, command)", 2, " ON CONFLICT (name) DO NOTHING"
+)
+TAKE_LANE: Final = """
+INSERT INTO lane (name, command) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET command = excluded.command"""
 RELEASE_LANES: Final = """
 DELETE FROM lane WHERE command IN (
     SELECT number FROM command WHERE id IN (SELECT value FROM json_each(?)))"""
@@ -204,7 +211,10 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
 _OPERATION: Final = f"""
-iif(inbox.operation = {rows.STATUS}, '{correlator.STATUS_CHANGED}', inbox.operation)"""
+CASE inbox.operation WHEN {rows.STATUS} THEN '{correlator.STATUS_CHANGED}'
+    ELSE inbox.operation END"""
+_COMMUNICATION: Final = """
+CASE typeof(communication) WHEN 'integer' THEN told.id ELSE communication END"""
 _INBOX_COLUMNS: Final = """
 SELECT inbox.id, {operation}, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
@@ -225,7 +235,7 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
         operation=_OPERATION,
-        communication="iif(typeof(communication) = 'integer', told.id, communication)",
+        communication=_COMMUNICATION,
         command="coalesce(inbox.command, told.command)",
         token="coalesce(inbox.token, told.token)",
         skeleton="skeleton.text",
@@ -343,14 +353,15 @@ SELECT seq, at, form, body FROM publication
 WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"""
 DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
-ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
+ON CONFLICT (sink) DO UPDATE SET seq = max(sink_cursor.seq, excluded.seq)"""
 
 INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, previous, note, digest)", 7)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
-_AUDIT: Final = """
-SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
-    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END,
-    form, skeleton.text, note, digest
+_SUBJECT: Final = """
+CASE typeof(subject) WHEN 'text' THEN subject ELSE
+    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END"""
+_AUDIT: Final = f"""
+SELECT seq, at, {_SUBJECT}, form, skeleton.text, note, digest
 FROM audit LEFT JOIN skeleton ON skeleton.number = audit.form """
 AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
 # From the command back, entry by entry; then what was noted without it.
@@ -360,9 +371,10 @@ WITH RECURSIVE linked (seq) AS (
     UNION ALL SELECT previous FROM linked JOIN audit ON audit.seq = linked.seq
     WHERE previous < audit.seq AND previous > :after
 )"""
-_ABOUT: Final = """
+_NUMBER_OF_SUBJECT: Final = "UNION ALL SELECT number FROM command WHERE id = :subject"
+_ABOUT: Final = f"""
 previous IS NULL
-    AND subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+    AND subject IN (SELECT :subject {_NUMBER_OF_SUBJECT}
                     UNION ALL SELECT id FROM communication WHERE command = :subject)"""
 AUDIT_OF_SUBJECT: Final = f"""{_LINKED}{_AUDIT}
 WHERE seq IN (SELECT seq FROM linked UNION ALL SELECT seq FROM audit WHERE {_ABOUT})
@@ -411,13 +423,16 @@ ORDER BY at, request DESC"""
 
 # ---------------------------------------------------------------- measurements
 
-INSERT_MEASUREMENT: Final = Many("INSERT OR IGNORE INTO measurement (id, device, ends_at, body)", 4)
+INSERT_MEASUREMENT: Final = Many(
+    "INSERT INTO measurement (id, device, ends_at, body)", 4, " ON CONFLICT DO NOTHING"
+)
 MEASUREMENTS: Final = """
 SELECT body FROM measurement WHERE device = ? ORDER BY ends_at DESC, id DESC LIMIT ?"""
 
 # ---------------------------------------------------------------- registry
 
-UPSERT_DEVICE: Final = "INSERT OR REPLACE INTO device (id, body) VALUES (?, ?)"
+_OF_ID: Final = " (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+UPSERT_DEVICE: Final = f"INSERT INTO device{_OF_ID}"
 LEAVE_GROUPS: Final = "DELETE FROM device_group WHERE device = ?"
 JOIN_GROUP: Final = "INSERT INTO device_group (name, device) VALUES (?, ?)"
 DEVICES_LIKE: Final = "SELECT id FROM device WHERE id = ? COLLATE NOCASE LIMIT 1"
@@ -425,7 +440,7 @@ SERVICE_POINTS_LIKE: Final = """
 SELECT id FROM service_point WHERE id = ? COLLATE NOCASE LIMIT 1"""
 GROUP_KNOWN: Final = "SELECT 1 FROM device_group WHERE name = ? LIMIT 1"
 GROUPS_LIKE: Final = "SELECT name FROM device_group WHERE name = ? COLLATE NOCASE LIMIT 1"
-UPSERT_SERVICE_POINT: Final = "INSERT OR REPLACE INTO service_point (id, body) VALUES (?, ?)"
+UPSERT_SERVICE_POINT: Final = f"INSERT INTO service_point{_OF_ID}"
 INSTALL_GUARD: Final = """
 SELECT version FROM install_event WHERE device = ? AND service_point = ? AND installed_at = ?"""
 INSTALL_OPEN: Final = "SELECT 1 FROM install_event WHERE device = ? AND removed = 0"

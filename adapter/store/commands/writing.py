@@ -5,7 +5,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-import apsw
 from msgspec import Struct
 
 from adapter.commands.activity import TO_DO, Command, Communication
@@ -30,6 +29,7 @@ from adapter.store.chain import Head, digest_of
 from adapter.store.commands import queries, reading, usage_limits
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
+from adapter.store.connection import Connection
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -75,14 +75,14 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     )
     tx.immediate.execute(queries.INSERT_COMMAND, row)
     if not tx.immediate.changes():
-        return _known(tx.connection, item)
+        return _known(tx, item)
     number = tx.immediate.last_insert_rowid()
     if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, number):
         tx.immediate.execute(queries.UNDO_COMMAND, (number,))
         return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
     tx.count("command", command.activity.state)
     _keep_row(tx, command.id, (number, command.version, noted, row[4]))
-    request, content = encode_request(command.request), stored_content(item.content)
+    request, content = encode_request(command.request), _content(tx, item)
     tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
@@ -97,24 +97,30 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     return Accepted(id=command.id)
 
 
-def _known(connection: apsw.Connection, item: Submission) -> Submitted:
+def _known(tx: Transaction, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
+    connection, wanted = tx.connection, _content(tx, item)
     row = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if row is not None:
-        same = row[1] == stored_content(item.content)
+        same = row[1] == wanted
         return Accepted(id=row[0], repeated=True) if same else KeyConflict(id=row[0])
     owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
-    return Duplicate(id=owner) if content == stored_content(item.content) else KeyConflict(id=owner)
+    return Duplicate(id=owner) if content == wanted else KeyConflict(id=owner)
 
 
-def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], number: int) -> bool:
+def _content(tx: Transaction, item: Submission) -> str | bytes:
+    return stored_content(item.content) if tx.by_number else item.content
+
+
+def _take_free_lanes(connection: Connection, lanes: Sequence[str], number: int) -> bool:
     """All of them, for the command of this number, or False: somebody has one."""
-    try:
-        queries.TAKE_FREE_LANES.run(connection, [(lane, number) for lane in dict.fromkeys(lanes)])
-    except apsw.ConstraintError:
-        connection.execute(queries.GIVE_UP_LANES, (number,))
-        return False
-    return True
+    wanted: list[Row] = [(lane, number) for lane in dict.fromkeys(lanes)]
+    before = connection.total_changes()
+    queries.TRY_FREE_LANES.run(connection, wanted)
+    if connection.total_changes() - before == len(wanted):
+        return True
+    connection.execute(queries.GIVE_UP_LANES, (number,))
+    return False
 
 
 # ---------------------------------------------------------------- save
@@ -419,12 +425,12 @@ def _put_outcomes(tx: Transaction, command: CommandId, outcomes: Sequence[Endpoi
     tx.append(queries.UPSERT_OUTCOME, *rows)
 
 
-def _holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+def _holders(connection: Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
     return dict(connection.execute(queries.HOLDERS, (as_list(lanes),))) if lanes else {}
 
 
 def _other_holders(
-    connection: apsw.Connection, lanes: Sequence[str], command: CommandId
+    connection: Connection, lanes: Sequence[str], command: CommandId
 ) -> dict[str, CommandId]:
     return {
         lane: holder for lane, holder in _holders(connection, lanes).items() if holder != command
@@ -432,7 +438,7 @@ def _other_holders(
 
 
 def _take_lanes(
-    connection: apsw.Connection,
+    connection: Connection,
     lanes: Sequence[str],
     command: CommandId,
     number: int,
@@ -444,22 +450,20 @@ def _take_lanes(
     _wake_awaiting(connection, sorted(passed), at)
 
 
-def _release(connection: apsw.Connection, commands: Sequence[CommandId], at: datetime) -> None:
+def _release(connection: Connection, commands: Sequence[CommandId], at: datetime) -> None:
     """Give back all their lanes."""
     if commands:
         connection.execute(queries.RELEASE_LANES, (as_list(commands),))
         _wake_awaiting(connection, commands, at)
 
 
-def _wake_awaiting(
-    connection: apsw.Connection, commands: Sequence[CommandId], at: datetime
-) -> None:
+def _wake_awaiting(connection: Connection, commands: Sequence[CommandId], at: datetime) -> None:
     if commands:
         connection.execute(orders.WAKE_AWAITING, (micros(at), as_list(commands)))
 
 
 def _tell_order(
-    connection: apsw.Connection, order: OrderId, command: Command, before: Command, at: datetime
+    connection: Connection, order: OrderId, command: Command, before: Command, at: datetime
 ) -> None:
     """Somebody has put a command right that its order is in trouble about: nothing is published of
     that, and the order goes on with it."""
@@ -468,7 +472,7 @@ def _tell_order(
         connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 
-def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool:
+def _affordable(connection: Connection, debit: Debit, at: datetime) -> bool:
     since = micros(at) - round(debit.window_s * 1_000_000)
     used = connection.execute(queries.DEBITED, (debit.bucket, since, debit.limit)).get
     return bool(used < debit.limit)
@@ -502,7 +506,7 @@ def note_all(
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
         row = tx.saved.get(about)
         linked = about == of
-        subject = about if row is None else row[0]
+        subject = row[0] if row is not None and tx.by_number else about
         entries.append((seq, when, subject, form, noted if linked else None, stored, digest))
         if linked:
             noted = seq

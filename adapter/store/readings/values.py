@@ -12,11 +12,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.readings.ports import Blocks, PayloadId, StoredValue
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.store.connection import Connection
 from adapter.store.readings import queries
 from adapter.store.rows import encode, micros, moment
 
@@ -39,7 +38,7 @@ WHERE {_IN_TIME}"""
 
 
 def readings_of(
-    db: apsw.Connection,
+    db: Connection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -58,7 +57,7 @@ def readings_of(
 
 
 def with_readings(
-    db: apsw.Connection,
+    db: Connection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -118,7 +117,7 @@ def whole(value: object) -> int:
 
 
 def missing_blocks(
-    db: apsw.Connection,
+    db: Connection,
     endpoints: Collection[EndpointId] | None,
     start: datetime,
     end: datetime,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
 import msgspec
 
 from adapter.engine.upkeep.durations import BOUNDS_S, DurationFilter, HourOf, Measure, Spread
+from adapter.store.connection import Connection
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
@@ -18,8 +18,10 @@ _HIGHEST: Final = 2**63 - 1
 ONE: Final = """
 SELECT count, total_s, most_s, classes FROM duration WHERE hour = ? AND measure = ? AND name = ?"""
 PUT: Final = """
-INSERT OR REPLACE INTO duration (hour, measure, name, count, total_s, most_s, classes)
-VALUES (?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO duration (hour, measure, name, count, total_s, most_s, classes)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hour, measure, name) DO UPDATE SET
+    count = excluded.count, total_s = excluded.total_s, most_s = excluded.most_s,
+    classes = excluded.classes"""
 FORGET: Final = "DELETE FROM duration WHERE hour < ?"
 LISTED: Final = """
 SELECT hour, measure, name, count, total_s, most_s, classes FROM duration
@@ -54,7 +56,7 @@ class SqliteDurations:
             "name": wanted.name,
         }
 
-        def look(db: apsw.Connection) -> list[HourOf]:
+        def look(db: Connection) -> list[HourOf]:
             return [
                 HourOf(
                     hour=moment(int(str(hour))),

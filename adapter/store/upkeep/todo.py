@@ -4,21 +4,20 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import apsw
-
 from adapter.commands.activity import TO_DO, Command
 from adapter.engine.commands.ports import AuditNote
 from adapter.engine.upkeep import todo_kinds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.todo import Claim, Todo
 from adapter.store.commands import reading, writing
+from adapter.store.connection import Connection
 from adapter.store.database import Database
 from adapter.store.orders.todo import todo as of_orders
 from adapter.store.readings.queries import VISIBLE
 from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
-from adapter.store.upkeep.failed_rows import made_of
+from adapter.store.upkeep.unreadable import made_of
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,9 @@ UNKNOWN_EVENTS: Final = """
 SELECT id, endpoint, name, at FROM event_error WHERE state = 'open' ORDER BY id LIMIT :limit"""
 
 _CLAIMS: Final = "SELECT entry, by, at FROM todo_claim"
-_CLAIM: Final = "INSERT OR REPLACE INTO todo_claim (entry, by, at) VALUES (?, ?, ?)"
+_CLAIM: Final = """
+INSERT INTO todo_claim (entry, by, at) VALUES (?, ?, ?)
+ON CONFLICT (entry) DO UPDATE SET by = excluded.by, at = excluded.at"""
 _UNCLAIM: Final = "DELETE FROM todo_claim WHERE entry = ?"
 
 
@@ -49,7 +50,7 @@ class SqliteTodos:
         self._store = store
 
     async def waiting(self, *, limit: int) -> Sequence[Todo]:
-        def look(db: apsw.Connection) -> list[Todo]:
+        def look(db: Connection) -> list[Todo]:
             found = _commands(db, limit) + of_orders(db, limit)
             for query, make in _ROWS:
                 rows = db.execute(query, {"limit": limit})
@@ -85,7 +86,7 @@ def readable(
     return made
 
 
-def _commands(db: apsw.Connection, limit: int) -> list[Todo]:
+def _commands(db: Connection, limit: int) -> list[Todo]:
     found: list[Todo] = []
     for state in sorted(TO_DO):
         ids = [id_ for (id_,) in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit})]
@@ -94,7 +95,7 @@ def _commands(db: apsw.Connection, limit: int) -> list[Todo]:
     return found
 
 
-def _dark(db: apsw.Connection, command: Command) -> bool:
+def _dark(db: Connection, command: Command) -> bool:
     point = command.activity.service_point
     return point is not None and without_supply(db, point)
 

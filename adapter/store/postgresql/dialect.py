@@ -1,0 +1,165 @@
+"""Statements of the store as PostgreSQL reads them.
+
+They are written in the SQL that SQLite and PostgreSQL share. What the two cannot agree on is here
+as far as a rule tells it, and in variants.py where it does not.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from adapter.store.postgresql.variants import FRAGMENTS, VARIANTS, WALKED
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`text` has $1, $2 ...; `values` names the value of each, or gives its place among those that
+    a caller gives, from 0."""
+
+    text: str
+    values: tuple[str | int, ...]
+    lists: frozenset[int]
+    """Places of values that are lists, given as JSON."""
+    walked: bool
+    """It finds so much that it is fetched bit by bit."""
+    numbered: bool
+    """It returns the number that each new row was given."""
+
+
+_PLACE: Final = r"(\?\d*|:[a-z_]+)"
+_LIST: Final = "~"
+"""Before a placeholder: its value is a list."""
+
+_RULES: Final = tuple(
+    (re.compile(pattern), text)
+    for pattern, text in (
+        (r" ?INDEXED BY \w+", ""),
+        (r" AS BLOB\)", " AS bytea)"),
+        (rf"([\w.]+) NOT IN \(SELECT value FROM json_each\({_PLACE}\)\)", r"\1 <> ALL(~\2)"),
+        (rf"([\w.]+) IN \(SELECT value FROM json_each\({_PLACE}\)\)", r"\1 = ANY(~\2)"),
+        (
+            rf"json_each\({_PLACE}\) AS (\w+)",
+            r"unnest(~\1::text[]) WITH ORDINALITY AS \2 (value, key)",
+        ),
+        (
+            rf"json_each\({_PLACE}\)",
+            r"unnest(~\1::text[]) WITH ORDINALITY AS json_each (value, key)",
+        ),
+        (r"CROSS JOIN (\w+(?: (?:AS )?\w+)?) ON", r"JOIN \1 ON"),
+        (r"json_valid\(CAST\(([\w.]+) AS TEXT\)\)", r"(convert_from(\1, 'UTF8') IS JSON)"),
+        (
+            r"json_array_length\(CAST\(([\w.]+) AS TEXT\)\)",
+            r"json_array_length(convert_from(\1, 'UTF8')::json)",
+        ),
+        (r"CAST\(([\w.]+) AS TEXT\) ->> '\$\.(\w+)'", r"member_of(\1, '\2')"),
+        (rf"(\w+) = {_PLACE} COLLATE NOCASE", r"lower(\1) = lower(\2)"),
+        # To SQLite a plus says: by another index.
+        (r"(?<=WHERE )\+(?=\w)", ""),
+        (r"(?s)^(\s*INSERT INTO command \(.*)$", r"\1 RETURNING number"),
+        (r"(?s)^(\s*INSERT INTO publication \(.*)$", r"\1 RETURNING seq"),
+    )
+)
+_TOKENS: Final = re.compile(rf"'(?:[^']|'')*'|::|(~?){_PLACE}")
+_SCALAR: Final = {"max": "greatest", "min": "least"}
+_SCALARS: Final = re.compile(r"\b(max|min)\(")
+_VALUES: Final = re.compile(r"VALUES\s*\(([^()]*)\)")
+_WHERE: Final = re.compile(r"\sWHERE\s")
+_NUMBER: Final = re.compile(r"\$(\d+)")
+_CONFLICT: Final = re.compile(r"ON CONFLICT \(([^()]*)\) DO UPDATE")
+_COLUMNS: Final = re.compile(r"INSERT INTO \w+ \(([^()]*)\)")
+
+
+@lru_cache(maxsize=1024)
+def statement(sql: str) -> Statement:
+    """The statement for one row, or for none."""
+    text = VARIANTS.get(sql, sql)
+    for before, after in FRAGMENTS:
+        text = text.replace(before, after)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    text, values, lists = _numbered(_greatest(text))
+    return Statement(
+        text=text,
+        values=values,
+        lists=lists,
+        walked=sql in WALKED,
+        numbered=text.endswith((" RETURNING number", " RETURNING seq")),
+    )
+
+
+def _greatest(text: str) -> str:
+    """The greater of two values is another function than the greatest of all rows."""
+    start = 0
+    while (found := _SCALARS.search(text, start)) is not None:
+        start = found.end()
+        if _has_comma(text[start:]):
+            name = _SCALAR[found.group(1)]
+            text = f"{text[: found.start()]}{name}({text[start:]}"
+            start = found.start() + len(name) + 1
+    return text
+
+
+def _has_comma(rest: str) -> bool:
+    """Whether there is one before the bracket that is open is closed."""
+    depth = 1
+    for each in rest:
+        depth += (each == "(") - (each == ")")
+        if not depth:
+            return False
+        if each == "," and depth == 1:
+            return True
+    return False
+
+
+def _numbered(text: str) -> tuple[str, tuple[str | int, ...], frozenset[int]]:
+    values: list[str | int] = []
+    lists: set[int] = set()
+
+    def place(found: re.Match[str]) -> str:
+        mark, name = found.group(1), found.group(2)
+        if name is None:
+            return found.group()
+        value = name[1:] if name[0] == ":" else int(name[1:] or 0) - 1
+        if value == -1:
+            value = len(values)
+        if value not in values:
+            values.append(value)
+        if mark:
+            lists.add(values.index(value))
+        return f"${values.index(value) + 1}"
+
+    return _TOKENS.sub(place, text), tuple(values), frozenset(lists)
+
+
+def for_many(text: str, types: Sequence[str]) -> str:
+    """A numbered statement for one row, for an array of each value's type: one value a row."""
+    arrays = ", ".join(f"${place}::{type_}[]" for place, type_ in enumerate(types, 1))
+    names = ", ".join(f"p{place}" for place in range(1, len(types) + 1))
+    rows = f"unnest({arrays}) AS given ({names})"
+    of_row = _NUMBER.sub(r"given.p\1", text)
+    kind = text.split(None, 1)[0]
+    if kind == "INSERT":
+        return _VALUES.sub(lambda found: f"SELECT {found.group(1)} FROM {rows}", of_row, count=1)
+    word = "USING" if kind == "DELETE" else "FROM"
+    return _WHERE.sub(f" {word} {rows} WHERE ", of_row, count=1)
+
+
+def key_of(text: str) -> Callable[[Sequence[object]], object] | None:
+    """Which values of a row say what row of the table it changes: a statement for many rows changes
+    each once. None: it makes rows, and changes none."""
+    places: list[int]
+    if (conflict := _CONFLICT.search(text)) is not None:
+        columns, values = _COLUMNS.search(text), _VALUES.search(text)
+        assert columns is not None, text
+        assert values is not None, text
+        names = [each.strip() for each in columns.group(1).split(",")]
+        given = [each.strip() for each in values.group(1).split(",")]
+        keys = [given[names.index(each.strip())] for each in conflict.group(1).split(",")]
+        places = [int(each[1:]) - 1 for each in keys if each.startswith("$")]
+    elif (where := _WHERE.search(text)) is not None:
+        places = sorted({int(each) - 1 for each in _NUMBER.findall(text[where.end() :])})
+    else:
+        return None
+    return lambda row: tuple(row[place] for place in places)
