@@ -28,10 +28,11 @@ _PUT: Final = """
 INSERT INTO subscription_state (name, body) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET body = excluded.body"""
 _ARRIVED: Final = f"""
-SELECT max(id), at / {_HOUR}, sum(data), max(CASE WHEN data THEN at END) FROM (
-    SELECT id, at, operation IN (
+SELECT max(id), at / {_HOUR}, sum(data), max(CASE data WHEN 1 THEN at END) FROM (
+    SELECT id, at, CASE WHEN operation IN (
         'DataSubscriberService.DataArrived', 'EventSubscriberService.EventsArrived',
-        'ExceptionSubscriberService.ExceptionsArrived') AND state <> 'quarantined' AS data
+        'ExceptionSubscriberService.ExceptionsArrived') AND state <> 'quarantined'
+        THEN 1 ELSE 0 END AS data
     FROM inbox WHERE id > ? ORDER BY id LIMIT ?)
 GROUP BY at / {_HOUR}"""
 _COUNT: Final = """

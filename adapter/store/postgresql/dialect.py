@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from adapter.store.postgresql.variants import FRAGMENTS, VARIANTS, WALKED
+from adapter.store.postgresql.variants import FRAGMENTS, WALKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ _RULES: Final = tuple(
     for pattern, text in (
         (r" ?INDEXED BY \w+", ""),
         (r" AS BLOB\)", " AS bytea)"),
+        (r" AS INTEGER\)", " AS bigint)"),
         (rf"([\w.]+) NOT IN \(SELECT value FROM json_each\({_PLACE}\)\)", r"\1 <> ALL(~\2)"),
         (rf"([\w.]+) IN \(SELECT value FROM json_each\({_PLACE}\)\)", r"\1 = ANY(~\2)"),
         (
@@ -55,6 +56,8 @@ _RULES: Final = tuple(
         ),
         (r"CAST\(([\w.]+) AS TEXT\) ->> '\$\.(\w+)'", r"member_of(\1, '\2')"),
         (rf"(\w+) = {_PLACE} COLLATE NOCASE", r"lower(\1) = lower(\2)"),
+        # What is compared first tells the type of the value.
+        (r"\((:\w+) IS NULL OR ([\w.]+ >?= \1)\)", r"(\2 OR \1 IS NULL)"),
         # To SQLite a plus says: by another index.
         (r"(?<=WHERE )\+(?=\w)", ""),
         (r"(?s)^(\s*INSERT INTO command \(.*)$", r"\1 RETURNING number"),
@@ -64,7 +67,7 @@ _RULES: Final = tuple(
 _TOKENS: Final = re.compile(rf"'(?:[^']|'')*'|::|(~?){_PLACE}")
 _SCALAR: Final = {"max": "greatest", "min": "least"}
 _SCALARS: Final = re.compile(r"\b(max|min)\(")
-_VALUES: Final = re.compile(r"VALUES\s*\(([^()]*)\)")
+_VALUES: Final = re.compile(r"VALUES\s*\(")
 _WHERE: Final = re.compile(r"\sWHERE\s")
 _NUMBER: Final = re.compile(r"\$(\d+)")
 _CONFLICT: Final = re.compile(r"ON CONFLICT \(([^()]*)\) DO UPDATE")
@@ -74,7 +77,7 @@ _COLUMNS: Final = re.compile(r"INSERT INTO \w+ \(([^()]*)\)")
 @lru_cache(maxsize=1024)
 def statement(sql: str) -> Statement:
     """The statement for one row, or for none."""
-    text = VARIANTS.get(sql, sql)
+    text = sql
     for before, after in FRAGMENTS:
         text = text.replace(before, after)
     for pattern, replacement in _RULES:
@@ -94,23 +97,25 @@ def _greatest(text: str) -> str:
     start = 0
     while (found := _SCALARS.search(text, start)) is not None:
         start = found.end()
-        if _has_comma(text[start:]):
+        if len(_members(text[start:])) > 1:
             name = _SCALAR[found.group(1)]
             text = f"{text[: found.start()]}{name}({text[start:]}"
             start = found.start() + len(name) + 1
     return text
 
 
-def _has_comma(rest: str) -> bool:
-    """Whether there is one before the bracket that is open is closed."""
-    depth = 1
-    for each in rest:
+def _members(rest: str) -> list[str]:
+    """What stands between commas up to the bracket that closes the one that was opened before."""
+    depth, start = 1, 0
+    found: list[str] = []
+    for place, each in enumerate(rest):
         depth += (each == "(") - (each == ")")
+        if (each == "," and depth == 1) or not depth:
+            found.append(rest[start:place])
+            start = place + 1
         if not depth:
-            return False
-        if each == "," and depth == 1:
-            return True
-    return False
+            break
+    return found
 
 
 def _numbered(text: str) -> tuple[str, tuple[str | int, ...], frozenset[int]]:
@@ -141,7 +146,11 @@ def for_many(text: str, types: Sequence[str]) -> str:
     of_row = _NUMBER.sub(r"given.p\1", text)
     kind = text.split(None, 1)[0]
     if kind == "INSERT":
-        return _VALUES.sub(lambda found: f"SELECT {found.group(1)} FROM {rows}", of_row, count=1)
+        found = _VALUES.search(of_row)
+        assert found is not None, text
+        values = ",".join(_members(of_row[found.end() :]))
+        behind = of_row[found.end() + len(values) + 1 :]
+        return f"{of_row[: found.start()]}SELECT {values} FROM {rows}{behind}"
     word = "USING" if kind == "DELETE" else "FROM"
     return _WHERE.sub(f" {word} {rows} WHERE ", of_row, count=1)
 
@@ -155,7 +164,7 @@ def key_of(text: str) -> Callable[[Sequence[object]], object] | None:
         assert columns is not None, text
         assert values is not None, text
         names = [each.strip() for each in columns.group(1).split(",")]
-        given = [each.strip() for each in values.group(1).split(",")]
+        given = [each.strip() for each in _members(text[values.end() :])]
         keys = [given[names.index(each.strip())] for each in conflict.group(1).split(",")]
         places = [int(each[1:]) - 1 for each in keys if each.startswith("$")]
     elif (where := _WHERE.search(text)) is not None:

@@ -7,6 +7,7 @@ asks, for as long as it waits. So a session belongs to one thread at a time.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -100,7 +101,10 @@ class _Prepared:
         self.meant = meant
         self.one = one
         self.many: PreparedStatement | None = None
-        self.key = key_of(meant.text)
+
+    @cached_property
+    def key(self) -> Callable[[Sequence[object]], object] | None:
+        return key_of(self.meant.text)
 
 
 class Session:
@@ -153,6 +157,12 @@ class Session:
         except (OSError, TimeoutError) as error:
             text = f"{type(error).__name__}: {error}"
             raise StatementFailed(text, of_a_row=False) from error
+
+    def prepare(self, sql: str, *, many: bool) -> None:
+        """Have the server look at a statement. Raises StatementFailed where it refuses it."""
+        known = self._known(sql)
+        if many:
+            self._for_many(known)
 
     def script(self, text: str) -> None:
         """Statements without values."""

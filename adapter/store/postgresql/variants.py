@@ -1,4 +1,4 @@
-"""Statements, and parts of them, that PostgreSQL needs in other words than SQLite."""
+"""Parts of statements that PostgreSQL needs in other words than SQLite."""
 
 from typing import Final
 
@@ -6,25 +6,27 @@ from adapter.store import feed
 from adapter.store.commands import queries
 from adapter.store.upkeep import clock_correction
 
-_named: Final = queries.number_of("inbox.communication")
+_of: Final = queries.number_of
 
 FRAGMENTS: Final = (
     # Rows name communications and commands by their ids.
     (queries._OPERATION, "inbox.operation"),
     (queries._COMMUNICATION, "communication"),
-    (f"told.number = {_named}", "told.id = inbox.communication"),
+    (f"told.number = {_of('inbox.communication')}", "told.id = inbox.communication"),
+    (f"e.number = {_of('m.communication')}", "e.id = m.communication"),
+    (f"e.number = {_of('i.communication')}", "e.id = i.communication"),
     (queries._SUBJECT, "subject"),
     (queries._NUMBER_OF_SUBJECT, ""),
     (queries._NAMED, "(SELECT id, id AS name FROM communication WHERE command = :command)"),
     (clock_correction._NAMED, "subject = value"),
+    # The next number of a sequence may have been given to a row that is not committed yet.
+    (
+        feed.NEWEST,
+        """SELECT greatest((SELECT coalesce(max(seq), 0) FROM publication),
+                (SELECT seq FROM publication_removed))""",
+    ),
 )
 """In this order."""
-
-VARIANTS: Final = {
-    feed.NEWEST: """
-SELECT greatest((SELECT coalesce(max(seq), 0) FROM publication),
-                (SELECT seq FROM publication_removed))""",
-}
 
 WALKED: Final = frozenset(
     {

@@ -24,7 +24,7 @@ COUNT_ORDERS: Final = """
 SELECT count(*) FROM (SELECT 1 FROM service_order WHERE state = :state LIMIT :most)"""
 OLDEST_ORDER: Final = "SELECT min(id) FROM service_order WHERE state = :state"
 COUNT_DEAD: Final = """
-SELECT receiver, count(*) FROM (SELECT receiver FROM delivery WHERE dead LIMIT :most)
+SELECT receiver, count(*) FROM (SELECT receiver FROM delivery WHERE dead = 1 LIMIT :most)
 GROUP BY receiver"""
 _MESSAGES: Final = {
     "judge": queries.FIRST_UNTAKEN,
