@@ -87,14 +87,21 @@ def _is_storage(error: Exception) -> bool:
 
 
 class PostgresqlDatabase(Database):
-    """`url` as libpq has it: postgresql://user:password@host/database?sslmode=verify-full. `path`
+    """`url` as libpq has it: postgresql://user@host/database?sslmode=verify-full. `path`
     is what the gateway's own files on this machine are named after."""
 
     def __init__(
-        self, url: str, path: Path, *, now: Callable[[], datetime], remembering: bool = True
+        self,
+        url: str,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        password: str | None = None,
+        remembering: bool = True,
     ) -> None:
         super().__init__(path, now=now, remembering=remembering)
         self._url = url
+        self._password = password
         self._sessions: list[Session] = []
 
     def __repr__(self) -> str:
@@ -137,7 +144,9 @@ class PostgresqlDatabase(Database):
         return self._feed, self._slow, self._quick, self._writer
 
     def _connect(self, longest_s: float, *, reads_only: bool = False) -> Session:
-        session = Session(self._url, reads_only=reads_only, longest_s=longest_s)
+        session = Session(
+            self._url, password=self._password, reads_only=reads_only, longest_s=longest_s
+        )
         self._sessions.append(session)
         return session
 

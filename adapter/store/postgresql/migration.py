@@ -4,10 +4,12 @@ One program at a time runs them. To look at the version, and to find that there 
 takes no lock: what serves is never in the way of what starts beside it.
 """
 
+from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
 from adapter.errors import StoreFailed
+from adapter.store.connection import StatementFailed
 from adapter.store.migrate import scripts
 from adapter.store.postgresql.session import Session
 
@@ -66,8 +68,36 @@ def pending(session: Session) -> list[int]:
     return [number for number, _ in scripts(SCHEMA) if number > version]
 
 
-def migrate(session: Session) -> None:
-    """Bring the database to this program's version. Raises as `version_of` does."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPlan:
+    """From which version to which; the numbers of the migrations between them."""
+
+    version: int
+    newest: int
+    migrations: tuple[int, ...]
+
+
+def bring_up_to_date(url: str, *, password: str | None, dry_run: bool) -> ServerPlan:
+    """As a start would; blocks. Raises StoreFailed."""
+    session = Session(url, password=password, reads_only=False, longest_s=None)
+    try:
+        check_server(session)
+        plan = ServerPlan(
+            version=version_of(session),
+            newest=scripts(SCHEMA)[-1][0],
+            migrations=tuple(pending(session)),
+        )
+        migrate(session, dry_run=dry_run)
+        return plan
+    except StatementFailed as error:
+        raise StoreFailed(f"the store cannot be brought up to date: {error}") from error
+    finally:
+        session.close()
+
+
+def migrate(session: Session, *, dry_run: bool = False) -> None:
+    """Bring the database to this program's version; a dry run undoes it all. Raises as `version_of`
+    does, and StatementFailed."""
     if not pending(session):
         return
     session.execute("BEGIN")
@@ -77,5 +107,6 @@ def migrate(session: Session) -> None:
         script = dict(scripts(SCHEMA))[number]
         session.script(script)
         session.execute(_PUT_VERSION, (number,))
-    session.execute("COMMIT")
-    session.script("ANALYZE")
+    session.execute("ROLLBACK" if dry_run else "COMMIT")
+    if not dry_run:
+        session.script("ANALYZE")

@@ -110,14 +110,21 @@ class _Prepared:
 class Session:
     """The Connection port over one session."""
 
-    def __init__(self, url: str, *, reads_only: bool, longest_s: float | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        reads_only: bool,
+        longest_s: float | None,
+        password: str | None = None,
+    ) -> None:
         """`longest_s`: a statement that takes longer has failed. Raises StoreFailed."""
         make = event_loop.factory() or asyncio.new_event_loop
         self._loop = make()
         self._prepared: dict[str, _Prepared] = {}
         self._changes = self._total = self._last = 0
         try:
-            self._server: asyncpg.Connection = self._wait(_connected(url, longest_s))
+            self._server: asyncpg.Connection = self._wait(_connected(url, password, longest_s))
             if reads_only:
                 self._wait(self._server.execute("SET default_transaction_read_only = on"))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
@@ -246,9 +253,12 @@ class Session:
         return Found((), lambda: self._ask(cursor.fetch(_AT_ONCE)))
 
 
-async def _connected(url: str, longest_s: float | None) -> "asyncpg.Connection":
+async def _connected(
+    url: str, password: str | None, longest_s: float | None
+) -> "asyncpg.Connection":
     server = await asyncpg.connect(
         url,
+        password=password,
         timeout=_CONNECT_S,
         command_timeout=longest_s,
         server_settings=_SETTINGS,

@@ -17,8 +17,11 @@ class PostgresqlStore(SqlStore):
         url: str,
         path: Path,
         *,
+        password: str | None = None,
         now: Callable[[], datetime],
         remembered: int = MOST_REMEMBERED,
     ) -> None:
-        database = PostgresqlDatabase(url, path, now=now, remembering=remembered > 0)
+        database = PostgresqlDatabase(
+            url, path, password=password, now=now, remembering=remembered > 0
+        )
         super().__init__(database, now=now, remembered=remembered)
