@@ -65,6 +65,13 @@ class Database(ABC):
     def _workers(self) -> tuple[Reader | Writer, ...]:
         """What is asked of them is finished in this order."""
 
+    staging_module: str
+    """Name of the module by which another process puts the rows of a load."""
+
+    @abstractmethod
+    def staging_place(self) -> str:
+        """Where it puts them, as that module has it."""
+
     @abstractmethod
     async def measure(self, work: Callable[[Transaction], T]) -> T:
         """One transaction on the measurements, on a thread of its own."""

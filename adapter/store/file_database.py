@@ -15,6 +15,7 @@ from adapter.store.database import Database
 from adapter.store.file_sessions import Checkpointer, FileReading, FileWriting
 from adapter.store.files import FileLock, connect_writer, keep_private
 from adapter.store.migrate import check_version, migrate
+from adapter.store.readings import file as measured_file
 from adapter.store.readings.file import (
     check,
     connect_measured,
@@ -151,6 +152,11 @@ class FileDatabase(Database):
             except apsw.Error as error:
                 self._health.fail(error)
         self._connections = []
+
+    staging_module = measured_file.__name__
+
+    def staging_place(self) -> str:
+        return str(self._path)
 
     async def measure(self, work: Callable[[Transaction], T]) -> T:
         """One transaction in the file of measurements, on a thread of its own."""

@@ -56,6 +56,15 @@ _RULES: Final = tuple(
         ),
         (r"CAST\(([\w.]+) AS TEXT\) ->> '\$\.(\w+)'", r"member_of(\1, '\2')"),
         (rf"(\w+) = {_PLACE} COLLATE NOCASE", r"lower(\1) = lower(\2)"),
+        (
+            r"CAST\(((?:\w+\.)?(?:body|counts|targets)) AS TEXT\) ->> '\$\[0\]\[1\]'",
+            r"(convert_from(\1, 'UTF8')::json #>> '{0,1}')",
+        ),
+        (r"CAST\(((?:\w+\.)?(?:body|counts|targets)) AS TEXT\)", r"convert_from(\1, 'UTF8')"),
+        (r"(\w+\.outcome) ->> '\$\.(\w+)'", r"(\1::json ->> '\2')"),
+        (r"\bX'([0-9A-F]*)'", r"'\\x\1'::bytea"),
+        (r"\binstr\(", "strpos("),
+        (r"json_group_array\((DISTINCT \w+)\)", r"json_agg(\1)::text"),
         # What is compared first tells the type of the value.
         (r"\((:\w+) IS NULL OR ([\w.]+ >?= \1)\)", r"(\2 OR \1 IS NULL)"),
         # To SQLite a plus says: by another index.
@@ -120,15 +129,18 @@ def _members(rest: str) -> list[str]:
 
 def _numbered(text: str) -> tuple[str, tuple[str | int, ...], frozenset[int]]:
     values: list[str | int] = []
+    highest = -1
     lists: set[int] = set()
 
     def place(found: re.Match[str]) -> str:
         mark, name = found.group(1), found.group(2)
         if name is None:
             return found.group()
-        value = name[1:] if name[0] == ":" else int(name[1:] or 0) - 1
-        if value == -1:
-            value = len(values)
+        nonlocal highest
+        value: str | int = name[1:]
+        if name[0] == "?":
+            value = int(name[1:]) - 1 if name[1:] else highest + 1
+            highest = max(highest, value)
         if value not in values:
             values.append(value)
         if mark:

@@ -4,6 +4,8 @@ from typing import Final
 
 from adapter.store import feed
 from adapter.store.commands import queries
+from adapter.store.readings import completeness
+from adapter.store.readings import queries as measured
 from adapter.store.upkeep import clock_correction
 
 _of: Final = queries.number_of
@@ -19,6 +21,24 @@ FRAGMENTS: Final = (
     (queries._NUMBER_OF_SUBJECT, ""),
     (queries._NAMED, "(SELECT id, id AS name FROM communication WHERE command = :command)"),
     (clock_correction._NAMED, "subject = value"),
+    # The columns of the row that has the least or the greatest value.
+    (
+        measured._NEAREST,
+        """
+    SELECT DISTINCT ON (channel, condition, at <= :near) channel, at, load, n FROM seen
+    WHERE value IS NOT NULL AND following IS DISTINCT FROM at
+    ORDER BY channel, condition, at <= :near, abs(at - :near), at""",
+    ),
+    (
+        completeness._NEWEST_OF,
+        """SELECT DISTINCT ON (endpoint) endpoint, outcome, number FROM ended
+    ORDER BY endpoint, id DESC""",
+    ),
+    (
+        completeness._CAPABILITIES,
+        "json_array_elements_text(convert_from(d.body, 'UTF8')::json -> 'capabilities')"
+        " AS able (value)",
+    ),
     # The next number of a sequence may have been given to a row that is not committed yet.
     (
         feed.NEWEST,

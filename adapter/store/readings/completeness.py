@@ -110,11 +110,12 @@ SELECT i.device, CASE WHEN d.delay_s < 86400 THEN 'within a day of its end'
     WHEN d.delay_s < 604800 THEN 'within a week of its end' ELSE 'more than a week after its end'
     END, c.last_at, c.last_arrival, d.intervals, d.expected"""
 _INCOMPLETE: Final = """
-SELECT i.device, iif(d.intervals * 2 < d.expected, 'less than half of the intervals',
-    'half of the intervals or more'), c.last_at, c.last_arrival, d.intervals, d.expected"""
+SELECT i.device, CASE WHEN d.intervals * 2 < d.expected THEN 'less than half of the intervals'
+    ELSE 'half of the intervals or more' END, c.last_at, c.last_arrival, d.intervals, d.expected"""
 # A read of many has an outcome for each; of one it is in the command. The newest one decides: max()
 # alone in an aggregate query has the bare columns come from its row (documented by SQLite).
-FAILED: Final = """
+_NEWEST_OF: Final = "SELECT endpoint, outcome, number, max(id) FROM ended GROUP BY endpoint"
+FAILED: Final = f"""
 WITH read AS MATERIALIZED (
     SELECT id, number, state FROM command
     WHERE kind IN (SELECT value FROM json_each(:kinds)) AND id > :first),
@@ -127,7 +128,7 @@ ended AS (
     WHERE r.state IN (SELECT value FROM json_each(:final))
         AND json_array_length(CAST(a.targets AS TEXT)) = 1
         AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.command = r.id)),
-newest AS (SELECT endpoint, outcome, number, max(id) FROM ended GROUP BY endpoint)
+newest AS ({_NEWEST_OF})
 SELECT n.endpoint, n.outcome ->> '$.result', coalesce(n.outcome ->> '$.reason', ''), c.activity
 FROM newest n LEFT JOIN command c ON c.number = n.number
 WHERE n.outcome IS NULL OR n.outcome ->> '$.result' <> 'succeeded'"""
@@ -138,9 +139,10 @@ FROM endpoint_device x CROSS JOIN install_event i ON i.device = x.device AND i.r
     LEFT JOIN counted_device c ON c.device = i.device
 WHERE x.key = :key{_IS_EXPECTED}"""
 _ENDPOINT: Final = "SELECT endpoint FROM device WHERE id = ?"
-CAPABLE: Final = """
+_CAPABILITIES: Final = "json_each(CAST(d.body AS TEXT), '$.capabilities') AS able"
+CAPABLE: Final = f"""
 SELECT d.id FROM json_each(:devices) AS asked CROSS JOIN device d ON d.id = asked.value
-WHERE EXISTS (SELECT 1 FROM json_each(CAST(d.body AS TEXT), '$.capabilities') AS able
+WHERE EXISTS (SELECT 1 FROM {_CAPABILITIES}
               WHERE able.value = :kind)"""
 METER_DAYS: Final = """
 SELECT d.day, d.expected, d.intervals, d.registers, d.doubtful, d.arrived

@@ -39,10 +39,11 @@ ORDER BY channel, at LIMIT 1"""
 _QUARTER_DAY: Final = 21_600_000_000
 # A day is longer than a quarter of one: the first and the last of each find all days.
 _LOST: Final = f"""
-INSERT OR IGNORE INTO recount (channel, at)
+INSERT INTO recount (channel, at)
 SELECT channel, min(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}
 UNION
-SELECT channel, max(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}"""
+SELECT channel, max(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}
+ON CONFLICT DO NOTHING"""
 _BACK: Final = f"UPDATE counted SET load = :load - 1, channel = {_DONE} WHERE load >= :load"
 _RECOUNTS: Final = "SELECT channel, at FROM recount ORDER BY channel, at LIMIT ?"
 _RECOUNTED: Final = "DELETE FROM recount WHERE channel = ? AND at = ?"
@@ -63,13 +64,17 @@ SELECT p.at FROM load l JOIN payload p ON p.id = l.payload WHERE l.id = ? AND l.
 _KNOWN_DEVICE: Final = "SELECT number FROM counted_device WHERE device = ?"
 _PUT_DEVICE: Final = """
 INSERT INTO counted_device (device, last_at, last_arrival) VALUES (?, ?, ?)
-ON CONFLICT (device) DO UPDATE SET last_at = max(last_at, excluded.last_at),
-    last_arrival = max(last_arrival, excluded.last_arrival)
+ON CONFLICT (device) DO UPDATE SET
+    last_at = max(counted_device.last_at, excluded.last_at),
+    last_arrival = max(counted_device.last_arrival, excluded.last_arrival)
 RETURNING number"""
 _PUT_DAY: Final = """
-INSERT OR REPLACE INTO device_day
+INSERT INTO device_day
     (day, device, expected, intervals, registers, doubtful, last_at, arrived, delay_s)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, device) DO UPDATE SET
+    expected = excluded.expected, intervals = excluded.intervals, registers = excluded.registers,
+    doubtful = excluded.doubtful, last_at = excluded.last_at, arrived = excluded.arrived,
+    delay_s = excluded.delay_s"""
 _NO_DAY: Final = "DELETE FROM device_day WHERE day = ? AND device = ?"
 _LAST_AGAIN: Final = """
 UPDATE counted_device SET last_at = found.last, last_arrival = found.arrival

@@ -127,8 +127,8 @@ class SqliteMeasurements:
 
     def place(self, started: Started) -> StagingTarget:
         return StagingTarget(
-            module=measured_file.__name__,
-            store=str(self._store.path),
+            module=self._store.staging_module,
+            store=self._store.staging_place(),
             payload=started.payload,
             load=started.load,
         )

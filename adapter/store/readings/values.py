@@ -19,6 +19,7 @@ from adapter.store.connection import Connection
 from adapter.store.readings import queries
 from adapter.store.rows import encode, micros, moment
 
+_ALL: Final = 2**62
 _IN_TIME: Final = """starts >= :start AND starts < :end
   AND (SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"""
 # Loads are numbered in the order in which they begin: both ends are found from the newest back.
@@ -50,7 +51,7 @@ def readings_of(
         "kind": kind,
         "start": micros(start),
         "end": micros(end),
-        "limit": -1,
+        "limit": _ALL,
     }
     query = queries.select(queries.WHERE["endpoints"], revisions=False)
     return [_reading(stored(row)) for row in db.execute(query, values)]

@@ -17,7 +17,8 @@ from adapter.store.transaction import Each, Many
 from tests.support import every_case
 
 NOT_SERVED: Final = (
-    "adapter.store.readings.",
+    "adapter.store.readings.file",
+    "adapter.store.readings.views",
     "adapter.store.upkeep.sizes",
     "adapter.store.upkeep.backup",
     "adapter.store.upkeep.migration",
@@ -25,9 +26,13 @@ NOT_SERVED: Final = (
     "adapter.store.migrate",
     "adapter.store.postgresql.",
 )
-"""Measurements, and what is SQLite's alone."""
+"""What is SQLite's alone."""
 
-PARTS: Final = {"_CONTENT", "_MOVE", "_INBOX_COLUMNS", "_UNREAD", "_LINKED", "_VIEWS"}
+PARTS: Final = {
+    "_CONTENT", "_MOVE", "_INBOX_COLUMNS", "_UNREAD", "_LINKED", "_VIEWS", "SILENT", "OF_ALL",
+    "INSTALLED_OF_ALL", "_NOT_SINCE", "_LATE", "_INCOMPLETE", "_LEAVING", "_INTO_MEASURED",
+    "_NEAREST", "_NEWEST_OF",
+}  # fmt: skip
 """Begin as statements do, and are parts of others."""
 
 _STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s")

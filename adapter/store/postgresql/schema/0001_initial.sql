@@ -14,6 +14,10 @@ CREATE FUNCTION member_of(body bytea, name text) RETURNS text LANGUAGE sql IMMUT
 RETURN CASE WHEN convert_from(body, 'UTF8') IS JSON
     THEN convert_from(body, 'UTF8')::json ->> name END;
 
+-- A time as people read it, to the second.
+CREATE FUNCTION utc_text(at bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN to_char(to_timestamp(at / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+
 -- ---------------------------------------------------------------- commands
 
 -- noted: the last entry of the audit that was made with it, 0: none; each tells the one before
@@ -802,7 +806,7 @@ CREATE INDEX device_head_end ON device (id)
 CREATE VIEW v_meter AS
 SELECT i.device AS device, member_of(d.body, 'head_end') AS head_end, d.endpoint AS endpoint, d.serial AS serial,
     i.service_point AS service_point,
-    to_char(to_timestamp(i.installed_at / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS installed_at
+    utc_text(i.installed_at) AS installed_at
 FROM install_event i JOIN device d ON d.id = i.device
 WHERE i.removed = 0 AND EXISTS (SELECT 1 FROM endpoint_device e WHERE e.device = i.device);
 
