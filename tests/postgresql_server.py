@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
@@ -104,7 +105,9 @@ def statement(url: str, text: str) -> list[Any]:
         finally:
             await connection.close()
 
-    return asyncio.run(asked())
+    # In a thread of its own: a loop may run where this is called.
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, asked()).result()
 
 
 @contextmanager
