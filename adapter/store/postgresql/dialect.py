@@ -70,7 +70,13 @@ _RULES: Final = tuple(
         # To SQLite a plus says: by another index.
         (r"(?<=WHERE )\+(?=\w)", ""),
         (r"(?s)^(\s*INSERT INTO command \(.*)$", r"\1 RETURNING number"),
-        (r"(?s)^(\s*INSERT INTO publication \(.*)$", r"\1 RETURNING seq"),
+        # A number that is given to a row that is there already would be lost.
+        (
+            r"VALUES \(\?, \?, \?, \?\) ON CONFLICT \(id\) DO NOTHING$",
+            "SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
+            " (SELECT 1 FROM publication AS known WHERE known.id = ?1)"
+            " ON CONFLICT (id) DO NOTHING RETURNING seq",
+        ),
     )
 )
 _TOKENS: Final = re.compile(rf"'(?:[^']|'')*'|::|(~?){_PLACE}")
@@ -157,9 +163,7 @@ def for_many(text: str, types: Sequence[str]) -> str:
     rows = f"unnest({arrays}) AS given ({names})"
     of_row = _NUMBER.sub(r"given.p\1", text)
     kind = text.split(None, 1)[0]
-    if kind == "INSERT":
-        found = _VALUES.search(of_row)
-        assert found is not None, text
+    if (found := _VALUES.search(of_row)) is not None:
         values = ",".join(_members(of_row[found.end() :]))
         behind = of_row[found.end() + len(values) + 1 :]
         return f"{of_row[: found.start()]}SELECT {values} FROM {rows}{behind}"

@@ -86,7 +86,7 @@ class SqliteReports:
         return await self._store.query(lambda db: statistics(db, start, end, by))
 
 
-def open_store(path: Path) -> Connection:
+def open_store(path: Path) -> apsw.Connection:
     """A connection that only reads, also beside a running gateway. Raises StoreFailed."""
     try:
         connection = connect_reader_of_both(path)
