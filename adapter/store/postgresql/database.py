@@ -159,13 +159,13 @@ class PostgresqlDatabase(Database):
         began = time.monotonic()
         while not writer.execute(_TAKE, (_OWNER,)).get:
             holder = writer.execute(_HOLDER, (_OWNER,)).get
-            if time.monotonic() - began >= self._wait_s:
+            if time.monotonic() - began >= self.wait_s:
                 raise StoreInUse(
                     f"the store is in use by a gateway on {holder}; one at a time owns it"
                 )
             time.sleep(_AGAIN_S)
 
-    _wait_s = _WAIT_S
+    wait_s = _WAIT_S
 
     def _close(self) -> None:
         for worker in self._workers:
