@@ -21,6 +21,7 @@ from bench import (
     events,
     intake,
     orders,
+    postgresql,
     profiles,
     simulator,
     waiting,
@@ -41,6 +42,7 @@ PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "intake": intake.measure,
     "orders": orders.measure,
     "events": events.measure,
+    "postgresql": postgresql.measure,
     "profiles": profiles.measure,
 }
 _MILLION: Final = 1_000_000
