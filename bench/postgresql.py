@@ -15,9 +15,10 @@ from bench.rounds import Options, interleaved
 from bench.sides.head_end import DELAYS_S
 from tests import postgresql_server
 
-_AT_ONCE: Final = {1: 30, 64: 384, 256: 512, 1_000: 1_000}
+_AT_ONCE: Final = {1: 30, 64: 384, 256: 384}
 """How many commands are in a turn, by how many are under way at a time."""
 
+_METERS: Final = 384
 _FILES, _SERVER = "SQLite", "PostgreSQL"
 
 
@@ -33,8 +34,10 @@ def measure(options: Options) -> Part:
         url = stack.enter_context(postgresql_server.new_database(server))
         asked = stack.enter_context(head_end(*DELAYS_S))
         sides = {
-            _FILES: stack.enter_context(gateway(asked, folder / "files")),
-            _SERVER: stack.enter_context(gateway(asked, folder / "server", store_url=url)),
+            _FILES: stack.enter_context(gateway(asked, folder / "files", meters=_METERS)),
+            _SERVER: stack.enter_context(
+                gateway(asked, folder / "server", meters=_METERS, store_url=url)
+            ),
         }
         turns = {
             f"{name}, {at_once} at once": work(

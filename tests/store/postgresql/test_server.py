@@ -167,9 +167,9 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND attnum
                 in_files[table] = {column for (column,) in columns}
     assert set(on_server) - own == set(in_files)
     with every_case() as case:
-        for table, columns in in_files.items():
+        for table, in_file in in_files.items():
             with case(table):
-                assert on_server[table] == columns
+                assert on_server[table] == in_file
 
 
 def _measured(connection: apsw.Connection) -> int:
