@@ -52,13 +52,15 @@ class Many:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Each:
-    """A statement that changes one row that is there, for several rows."""
+    """A statement that changes one row that is there, for several rows; where it is not `counted`,
+    none or several for each."""
 
     text: str
+    counted: bool = True
 
     def run(self, connection: Connection, rows: list[Row]) -> None:
         """Raises NotFound where one is not there."""
-        if not self.changes(connection, rows):
+        if not self.changes(connection, rows) and self.counted:
             raise NotFound("a row that was to be changed is missing")
 
     def changes(self, connection: Connection, rows: list[Row]) -> bool:
@@ -115,11 +117,24 @@ class Transaction:
         """Of communications, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
+        self.free_numbers: list[int] = []
+        """For new commands, taken from the server; what is undone loses them."""
         self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
         self._counts: dict[tuple[str, str], int] = {}
         # (number, row); a publication's row begins with its id and its time
         self._told: list[tuple[int, tuple[Any, ...]]] = []
         self._told_all = True
+
+    @property
+    def later(self) -> bool:
+        """Whether also what is guarded by a row is appended: a server takes as long for a statement
+        as for a hundred rows. Where a guard is not met, all is undone, and done carefully."""
+        return not (self.by_number or self.careful)
+
+    @property
+    def guarded(self) -> Connection:
+        """For statements about commands and lanes, which are appended to where that is `later`."""
+        return self.connection if self.later else self.immediate
 
     @property
     def connection(self) -> Connection:

@@ -18,6 +18,10 @@ from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_as
 INSERT_COMMAND: Final = """
 INSERT INTO command (id, key, kind, state, wake, version, noted, activity)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+INSERT_COMMANDS: Final = Many(
+    "INSERT INTO command (number, id, key, kind, state, wake, version, noted, activity)", 9
+)
+"""With numbers that were taken before."""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
 INSERT_TARGET: Final = Many("INSERT INTO target (device, command)", 2, " ON CONFLICT DO NOTHING")
@@ -172,6 +176,7 @@ ON CONFLICT (name) DO UPDATE SET command = excluded.command"""
 RELEASE_LANES: Final = """
 DELETE FROM lane WHERE command IN (
     SELECT number FROM command WHERE id IN (SELECT value FROM json_each(?)))"""
+RELEASE_OF: Final = Each("DELETE FROM lane WHERE command = ?", counted=False)
 GIVE_UP_LANES: Final = "DELETE FROM lane WHERE command = ?"
 HOLDERS: Final = """
 SELECT name, id FROM lane JOIN command ON number = command
@@ -285,6 +290,9 @@ UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE i
 UNPARK: Final = """
 UPDATE inbox INDEXED BY inbox_token SET wake = 0
 WHERE state = 'parked' AND token IN (SELECT value FROM json_each(?))"""
+UNPARK_ONE: Final = Each(
+    "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?", counted=False
+)
 # It may have become known since somebody looked; then nothing else would bring it back soon.
 UNPARK_KNOWN: Final = """
 UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
@@ -294,6 +302,12 @@ UNPARK_PUSHED_OUT: Final = """
 UPDATE inbox INDEXED BY inbox_pushed_out SET state = 'parked', wake = 0
 WHERE state = 'quarantined' AND wake IS NOT NULL
     AND token IN (SELECT value FROM json_each(?))"""
+UNPARK_ONE_PUSHED_OUT: Final = Each(
+    """
+UPDATE inbox SET state = 'parked', wake = 0
+WHERE state = 'quarantined' AND wake IS NOT NULL AND token = ?""",
+    counted=False,
+)
 # What was given up keeps a wake as well: both come back when their token becomes known.
 _UNKNOWN: Final = "state = 'quarantined' AND wake IS NOT NULL AND communication IS NULL"
 UNKNOWN_COST: Final = f"""

@@ -48,6 +48,12 @@ from adapter.store.rows import (
 from adapter.store.skeletons import IN_JSON
 from adapter.store.transaction import MOST_AT_HAND, Each, Row, SavedRow, Transaction
 
+_NUMBERS: Final = 512
+"""Of new commands, that are taken from a server at a time: they are given to nobody else."""
+
+_TAKE_NUMBERS: Final = """
+SELECT nextval(pg_get_serial_sequence('command', 'number')) FROM generate_series(1, ?)"""
+
 
 class MovedOn(Exception):
     """A command that was going to be saved with others is no longer as it was."""
@@ -73,13 +79,9 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         noted,
         encode_activity(command.activity),
     )
-    tx.immediate.execute(queries.INSERT_COMMAND, row)
-    if not tx.immediate.changes():
-        return _known(tx, item)
-    number = tx.immediate.last_insert_rowid()
-    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, number):
-        tx.immediate.execute(queries.UNDO_COMMAND, (number,))
-        return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
+    number = _insert(tx, item, row)
+    if not isinstance(number, int):
+        return number
     tx.count("command", command.activity.state)
     _keep_row(tx, command.id, (number, command.version, noted, row[4]))
     request, content = encode_request(command.request), _content(tx, item)
@@ -87,7 +89,7 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
         _put_communication(tx, command, position, None, communication, _due(item, communication))
-    unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
+    _learn(tx, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
         _take_lanes(tx.immediate, item.lanes, command.id, number, at)
@@ -95,6 +97,41 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     publish(tx, item.publications, at)
     note_all(tx, item.audit, at, of=command.id, noted=0)
     return Accepted(id=command.id)
+
+
+def _insert(tx: Transaction, item: Submission, row: Row) -> int | Submitted:
+    """The number of the new command, which has its lanes; else why it was not put."""
+    if tx.later and not item.steal:
+        # One that is known, or finds a lane taken, breaks a constraint when all are written.
+        number = _next_number(tx)
+        tx.append(queries.INSERT_COMMANDS, (number, *row))
+        tx.append(queries.TAKE_FREE_LANES, *((lane, number) for lane in dict.fromkeys(item.lanes)))
+        return number
+    db = tx.guarded
+    db.execute(queries.INSERT_COMMAND, row)
+    if not db.changes():
+        return _known(tx, item)
+    number = db.last_insert_rowid()
+    if not item.steal and not _take_free_lanes(db, item.lanes, number):
+        db.execute(queries.UNDO_COMMAND, (number,))
+        return LaneTaken(holders=_other_holders(db, item.lanes, item.command.id))
+    return number
+
+
+def _next_number(tx: Transaction) -> int:
+    if not tx.free_numbers:
+        found = tx.immediate.execute(_TAKE_NUMBERS, (_NUMBERS,))
+        tx.free_numbers = [number for (number,) in found][::-1]
+    return tx.free_numbers.pop()
+
+
+def _learn(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
+    """They are known now: what waits for them is due."""
+    if tx.later:
+        for way in (queries.UNPARK_ONE, queries.UNPARK_ONE_PUSHED_OUT):
+            tx.append(way, *((token,) for token in tokens))
+    else:
+        unpark(tx.immediate, tokens)
 
 
 def _known(tx: Transaction, item: Submission) -> Submitted:
@@ -187,12 +224,18 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     if not moving:
         return
     _find_rows(tx, moving)
-    _release(tx.immediate, [each.id for each in moving if each.change.release], at)
+    released = [each.id for each in moving if each.change.release]
+    if tx.later:
+        numbers = [tx.saved[each][0] for each in released if each in tx.saved]
+        tx.append(queries.RELEASE_OF, *((number,) for number in numbers))
+        tx.append(orders.WAKE_AWAITING_ONE, *((micros(at), each) for each in released))
+    else:
+        _release(tx.immediate, released, at)
     learned: list[RequestToken] = []
-    for each, noted in zip(moving, _move(tx, moving), strict=True):
+    for each, noted in zip(moving, _move(tx, moving, later=tx.later), strict=True):
         learned += _put_command(tx, each, at)
         _put_along(tx, each.change, at, noted)
-    unpark(tx.immediate, learned)
+    _learn(tx, learned)
 
 
 def _find_rows(tx: Transaction, moving: Sequence[_Moving]) -> None:
@@ -224,7 +267,7 @@ def _save(
     tx: Transaction, change: Change, stored: Mapping[CommandId, Command], at: datetime
 ) -> Saved:
     """Every guard first, then every write; the version in the row is the last guard."""
-    db, command = tx.immediate, change.command
+    db, command = tx.guarded, change.command
     moving: _Moving | None = None
     if command is not None:
         before = stored.get(command.id) or reading.load(tx.connection, [command.id]).get(command.id)
@@ -253,7 +296,7 @@ def _save(
         tx.saved.pop(id, None)
         _find_rows(tx, [moving])
         try:
-            (noted,) = _move(tx, [moving])
+            (noted,) = _move(tx, [moving], later=False)
         except MovedOn:
             tx.saved.pop(id, None)
             return Saved.MOVED
@@ -278,9 +321,10 @@ def _save(
     return Saved.SAVED
 
 
-def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
+def _move(tx: Transaction, moving: Sequence[_Moving], *, later: bool) -> list[int]:
     """Save the commands' rows; their notes are the next that are made, in this order. The last
-    entry about each before these; raises MovedOn where one is not as it was."""
+    entry about each before these; raises MovedOn where one is not as it was. `later`: that shows
+    when all is written."""
     ways: dict[Each, list[Row]] = {}
     noted: list[int] = []
     made = tx.head.seq
@@ -307,7 +351,9 @@ def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
             ways.setdefault(queries.SAVE_ACTIVITY, []).append((*values, encode_activity(after)))
         tx.saved[id] = (number, version + 1, last, wake)
     for way, those in ways.items():
-        if not way.changes(tx.immediate, those):
+        if later:
+            tx.append(way, *those)
+        elif not way.changes(tx.immediate, those):
             raise MovedOn
     return noted
 
