@@ -467,15 +467,16 @@ LEAVE_ENDPOINT: Final = "DELETE FROM endpoint_device WHERE device = ?"
 TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
 DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
 # With the install event that is open, else the one that ended last.
-_VIEWS: Final = """
-SELECT json_each.value, device.body, installed.body, service_point.body
-FROM {tables} LEFT JOIN install_event AS installed
+_INSTALLED: Final = """LEFT JOIN install_event AS installed
     ON (installed.device, installed.removed, installed.installed_at, installed.service_point) = (
         SELECT device, removed, installed_at, service_point FROM install_event AS each
         WHERE each.device = device.id
-        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1)
+        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1)"""
+_VIEWS: Final = f"""
+SELECT json_each.value, device.body, installed.body, service_point.body
+FROM {{tables}} {_INSTALLED}
 LEFT JOIN service_point ON service_point.id = installed.service_point
-ORDER BY {order}"""
+ORDER BY {{order}}"""
 VIEWS: Final = _VIEWS.format(
     tables="json_each(?) CROSS JOIN device ON device.id = json_each.value",
     order="json_each.key",

@@ -21,6 +21,13 @@ FRAGMENTS: Final = (
     (queries._NUMBER_OF_SUBJECT, ""),
     (queries._NAMED, "(SELECT id, id AS name FROM communication WHERE command = :command)"),
     (clock_correction._NAMED, "subject = value"),
+    # One search for each device: an index serves no comparison with a subquery's row.
+    (
+        queries._INSTALLED,
+        """LEFT JOIN LATERAL (
+        SELECT service_point, body FROM install_event AS each WHERE each.device = device.id
+        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1) AS installed ON true""",
+    ),
     # The columns of the row that has the least or the greatest value.
     (
         measured._NEAREST,
