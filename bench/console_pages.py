@@ -22,7 +22,7 @@ from adapter.engine.orders.requests import OrderRequest
 from adapter.model.ids import ServicePointId
 from adapter.model.values import replace
 from adapter.orders.order import OrderKind
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from tests.builders import (
     a_command,
     a_communication,
@@ -90,10 +90,10 @@ async def main(commands: int, orders: int) -> None:
                 ran.append((statement, values))
             return True
 
-        def listen(db: Connection) -> None:
+        def listen(db: SqlConnection) -> None:
             db.exec_trace = heard
 
-        def again(db: Connection) -> float:
+        def again(db: SqlConnection) -> float:
             """Milliseconds."""
             statements, db.exec_trace = list(ran), None
             began = time.perf_counter()

@@ -37,7 +37,7 @@ class Rows(Protocol):
         """Nobody asks for the rest."""
 
 
-class Connection(Protocol):
+class SqlConnection(Protocol):
     """One transaction after the other; its owner begins and ends them."""
 
     def execute(self, statement: str, values: Any = ..., /) -> Rows:
@@ -61,7 +61,7 @@ class WritingSession(Protocol):
     that the outcome of the transaction is not known (I12)."""
 
     @property
-    def connection(self) -> Connection: ...
+    def connection(self) -> SqlConnection: ...
 
     @property
     def together(self) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ class ReadingSession(Protocol):
     """Who owns it only reads."""
 
     @property
-    def connection(self) -> Connection: ...
+    def connection(self) -> SqlConnection: ...
 
     def begin(self) -> None:
         """All that is read until the end is one snapshot, taken now."""

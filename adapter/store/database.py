@@ -11,7 +11,7 @@ from typing import TypeVar
 from adapter.engine.upkeep.set_aside import SetAside
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.feed_newest import MOST_PUBLICATIONS, NewestPublications
 from adapter.store.threads import Reader, StoreHealth, Writer
 from adapter.store.transaction import Published, Transaction
@@ -129,17 +129,17 @@ class Database(ABC):
         self.check_open()
         self._writer.along(work)
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[SqlConnection], T]) -> T:
         """A question that is answered at once, on a snapshot."""
         self.check_open()
         return await self._quick.call(work)
 
-    async def query(self, work: Callable[[Connection], T]) -> T:
+    async def query(self, work: Callable[[SqlConnection], T]) -> T:
         """A question that may take long."""
         self.check_open()
         return await self._slow.call(work)
 
-    async def feed(self, work: Callable[[Connection], T]) -> T:
+    async def feed(self, work: Callable[[SqlConnection], T]) -> T:
         """A question about publications, which many ask, again and again."""
         self.check_open()
         return await self._feed.call(work)

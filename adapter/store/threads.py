@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
-from adapter.store.connection import Connection, ReadingSession, WritingSession
+from adapter.store.connection import ReadingSession, SqlConnection, WritingSession
 from adapter.store.skeletons import Skeletons
 from adapter.store.transaction import Mark, Published, Transaction
 
@@ -213,7 +213,7 @@ class Writer(_Worker):
     ) -> None:
         super().__init__(name, health)
         self._session = session
-        self._connection: Connection = session.connection
+        self._connection: SqlConnection = session.connection
         self._tell = told
         self._told: SimpleQueue[Sequence[Published] | None] = SimpleQueue()
         self._transaction = Transaction(

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from adapter.errors import NotFound
 from adapter.store.chain import Head
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.skeletons import Skeletons
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
@@ -35,7 +35,9 @@ class Many:
     numbered: bool = False
     """The numbers of its rows, which begin with an id, are kept at hand."""
 
-    def run(self, connection: Connection, rows: list[Row], together: tuple[int, ...] = ()) -> None:
+    def run(
+        self, connection: SqlConnection, rows: list[Row], together: tuple[int, ...] = ()
+    ) -> None:
         """`together`: numbers of rows, descending, that have a statement of their own."""
         start = 0
         for count in together:
@@ -58,12 +60,12 @@ class Each:
     text: str
     counted: bool = True
 
-    def run(self, connection: Connection, rows: list[Row]) -> None:
+    def run(self, connection: SqlConnection, rows: list[Row]) -> None:
         """Raises NotFound where one is not there."""
         if not self.changes(connection, rows) and self.counted:
             raise NotFound("a row that was to be changed is missing")
 
-    def changes(self, connection: Connection, rows: list[Row]) -> bool:
+    def changes(self, connection: SqlConnection, rows: list[Row]) -> bool:
         """Whether each of them was there."""
         before = connection.total_changes()
         connection.executemany(self.text, rows)
@@ -96,7 +98,7 @@ class Transaction:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SqlConnection,
         head: Head | None = None,
         skeletons: Skeletons | None = None,
         *,
@@ -132,12 +134,12 @@ class Transaction:
         return not (self.by_number or self.careful)
 
     @property
-    def guarded(self) -> Connection:
+    def guarded(self) -> SqlConnection:
         """For statements about commands and lanes, which are appended to where that is `later`."""
         return self.connection if self.later else self.immediate
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> SqlConnection:
         """For every statement: what was appended is written."""
         if self._appended:
             self.flush()

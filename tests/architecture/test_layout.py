@@ -169,7 +169,7 @@ FOLDERS: dict[str, set[str]] = {
     "wire": {"tools"},
     "web": {"api", "console", "listener"},
     "engine": SUBJECTS,
-    "store": SUBJECTS,
+    "store": SUBJECTS | {"postgresql"},
 }
 """The folders of folders; what is not named has none."""
 
@@ -178,8 +178,8 @@ BESIDE: dict[str, set[str]] = {
     "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
         "private_files", "runner", "sortable_ids", "tracing", "watchers"},
     "store": {
-        "chain", "compression", "database", "files", "migrate", "rows", "skeletons", "threads",
-        "transaction",
+        "chain", "compression", "connection", "database", "files", "migrate", "rows", "skeletons",
+        "threads", "transaction",
     },
     "web": set(),
     "web/api": {"bulk", "call", "callback_checks", "completeness", "event_types", "examples",

@@ -50,7 +50,7 @@ from adapter.store.commands import inbox as intake
 from adapter.store.commands.memory import MOST_REMEMBERED, CommandMemory
 from adapter.store.compression import PLAIN
 from adapter.store.database import Database
-from adapter.store.file_database import FileDatabase
+from adapter.store.files_database import FileDatabase
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
 from adapter.store.upkeep.failed_rows import note_unreadable, readable

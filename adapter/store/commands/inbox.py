@@ -18,7 +18,7 @@ from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.compression import compressed
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import STATUS, as_list, encode, micros, micros_or_none
 from adapter.store.skeletons import IN_XML
 from adapter.store.transaction import Row, Transaction
@@ -100,14 +100,14 @@ def _first_columns(item: Received, state: InboxState, reason: str) -> Row:
     return item.operation, micros(item.at), state, item.communication, item.remote, reason
 
 
-def unpark(connection: Connection, tokens: Sequence[RequestToken]) -> None:
+def unpark(connection: SqlConnection, tokens: Sequence[RequestToken]) -> None:
     """Those that wait for these tokens are due, with those that gave way to others."""
     if tokens:
         for query in (queries.UNPARK, queries.UNPARK_PUSHED_OUT):
             connection.execute(query, (as_list(tokens),))
 
 
-def dispose(connection: Connection, dispositions: Iterable[Disposition]) -> None:
+def dispose(connection: SqlConnection, dispositions: Iterable[Disposition]) -> None:
     for item in dispositions:
         connection.execute(
             queries.DISPOSE,

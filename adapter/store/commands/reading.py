@@ -45,7 +45,7 @@ from adapter.store import chain, rows
 from adapter.store.commands import queries
 from adapter.store.commands.claiming import claim_groups
 from adapter.store.compression import expanded, expanded_or_damaged
-from adapter.store.connection import Connection, Rows
+from adapter.store.connection import Rows, SqlConnection
 from adapter.store.rows import encode, micros, moment
 from adapter.store.upkeep.unreadable import made_of, unreadable_rows
 
@@ -55,7 +55,7 @@ _MOST_LISTED_BYTES: Final = 65_536
 """Of the targets of a command in a list: some thousand."""
 
 
-def load(connection: Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
+def load(connection: SqlConnection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
     """In the order asked for; unknown ones are left out."""
     wanted = encode(ids)
     communications: dict[str, list[Communication]] = {}
@@ -70,7 +70,7 @@ def load(connection: Connection, ids: Sequence[CommandId]) -> dict[CommandId, Co
     return {command: found[command] for command in ids if command in found}
 
 
-def sending(connection: Connection) -> list[tuple[object, tuple[Any, ...]]]:
+def sending(connection: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
     """(communication, row) of each; `leased` reads the rows."""
     return [(row[1], row) for row in connection.execute(queries.SENDING)]
 
@@ -85,7 +85,7 @@ def leased(row: tuple[Any, ...]) -> Leased:
     )
 
 
-def next_wake(connection: Connection) -> datetime | None:
+def next_wake(connection: SqlConnection) -> datetime | None:
     times: list[int | None] = [
         connection.execute(query).get
         for query in (
@@ -99,7 +99,7 @@ def next_wake(connection: Connection) -> datetime | None:
 
 
 def find(
-    connection: Connection,
+    connection: SqlConnection,
     communications: Sequence[CommunicationId],
     tokens: Sequence[RequestToken],
 ) -> list[Found]:
@@ -121,7 +121,7 @@ def find(
     return list({item.communication.id: item for item in ordered}.values())
 
 
-def holders(connection: Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+def holders(connection: SqlConnection, lanes: Sequence[str]) -> dict[str, CommandId]:
     return dict(connection.execute(queries.HOLDERS, (encode(lanes),)))
 
 
@@ -129,7 +129,7 @@ def holders(connection: Connection, lanes: Sequence[str]) -> dict[str, CommandId
 
 
 def list_commands(
-    connection: Connection, wanted: Filter, most: int = MOST_LOOKED_AT
+    connection: SqlConnection, wanted: Filter, most: int = MOST_LOOKED_AT
 ) -> Listing[Command, CommandId]:
     ids: list[CommandId] = []
     first = first_id_since(wanted.asked.since)
@@ -152,7 +152,7 @@ def first_id_since(at: datetime | None) -> str:
     return "" if at is None else sortable_id(max(micros(at), 0) // 1000, 0)
 
 
-def listed(connection: Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
+def listed(connection: SqlConnection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
     communications: dict[str, list[Sequence[Any]]] = {}
@@ -178,7 +178,7 @@ def _listed_command(whole: tuple[tuple[Any, ...] | None, Sequence[Sequence[Any]]
     return replace(command, left_out=left_out)
 
 
-def _candidates(connection: Connection, wanted: Filter) -> Iterator[CommandId]:
+def _candidates(connection: SqlConnection, wanted: Filter) -> Iterator[CommandId]:
     """Ids, newest first, by the index that leaves the least to look through."""
     before = wanted.before or _AFTER_ALL
     if wanted.device is not None:
@@ -198,12 +198,12 @@ def _candidates(connection: Connection, wanted: Filter) -> Iterator[CommandId]:
         yield from _ids(connection, queries.LIST_ALL, {"before": before})
 
 
-def _ids(connection: Connection, query: str, values: dict[str, str]) -> Iterator[CommandId]:
+def _ids(connection: SqlConnection, query: str, values: dict[str, str]) -> Iterator[CommandId]:
     for (command,) in connection.execute(query, values):
         yield command
 
 
-def _open_ids(connection: Connection, before: str) -> Iterator[CommandId]:
+def _open_ids(connection: SqlConnection, before: str) -> Iterator[CommandId]:
     runs = [
         _ids(connection, queries.OPEN_COMMANDS, {"state": state, "before": before})
         for state in State
@@ -212,7 +212,7 @@ def _open_ids(connection: Connection, before: str) -> Iterator[CommandId]:
     return heapq.merge(*runs, reverse=True)
 
 
-def _fits(connection: Connection, command: CommandId, wanted: Filter) -> bool:
+def _fits(connection: SqlConnection, command: CommandId, wanted: Filter) -> bool:
     kind, state = connection.execute(queries.COMMAND_MARKS, (command,)).get
     return (
         wanted.kind in (None, kind)
@@ -233,7 +233,7 @@ class _Asked(Struct):
 _asked_of: Final = msgspec.json.Decoder(_Asked).decode
 
 
-def _asked_by(connection: Connection, command: CommandId, wanted: AskedFilter) -> bool:
+def _asked_by(connection: SqlConnection, command: CommandId, wanted: AskedFilter) -> bool:
     """Also where nobody can tell: the row is listed as unreadable."""
     requester, reference = wanted.requester, wanted.reference
     if requester is None and reference is None:
@@ -245,7 +245,7 @@ def _asked_by(connection: Connection, command: CommandId, wanted: AskedFilter) -
     return requester in (None, asked.requester) and reference in (None, asked.reference)
 
 
-def changed_since(connection: Connection, subject: str, at: datetime | None) -> bool:
+def changed_since(connection: SqlConnection, subject: str, at: datetime | None) -> bool:
     """Whether something was done to a command or an order at that time or later, by the audit."""
     if at is None:
         return True
@@ -253,12 +253,12 @@ def changed_since(connection: Connection, subject: str, at: datetime | None) -> 
     return bool(connection.execute(queries.CHANGED_SINCE, values).get)
 
 
-def by_key(connection: Connection, key: str) -> CommandId | None:
+def by_key(connection: SqlConnection, key: str) -> CommandId | None:
     row = connection.execute(queries.COMMAND_OF_KEY, (key,)).get
     return None if row is None else row[0]
 
 
-def outcomes(connection: Connection, command: CommandId) -> list[EndpointOutcome]:
+def outcomes(connection: SqlConnection, command: CommandId) -> list[EndpointOutcome]:
     """Ordered by endpoint."""
     found = connection.execute(queries.OUTCOMES, (command,))
     return [rows.decode_outcome(body) for (body,) in found]
@@ -272,7 +272,7 @@ UNADDRESSED_SHARE: Final = 4
 more of them come along with one that does: it waits until all of its batch are done."""
 
 
-def _inbox_rows(connection: Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
+def _inbox_rows(connection: SqlConnection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
     return [inbox_row_of(row) for row in connection.execute(query, values)]
 
 
@@ -312,7 +312,7 @@ def whole_inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
 
 
 def unread(
-    connection: Connection, limit: int, now: datetime
+    connection: SqlConnection, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """(number, row) of each: the addressed first, then the others, each oldest first."""
     names = {"now": micros(now), "limit": limit}
@@ -328,13 +328,13 @@ def unread(
     return [(row[0], row) for row in found]
 
 
-def untaken(connection: Connection, until: datetime) -> bool:
+def untaken(connection: SqlConnection, until: datetime) -> bool:
     oldest = (connection.execute(sql).get for sql in (queries.FIRST_UNTAKEN, queries.FIRST_TAKING))
     return any(at is not None and at <= micros(until) for at in oldest)
 
 
 def inbox(
-    connection: Connection, state: InboxState | None, limit: int, before: InboxId | None
+    connection: SqlConnection, state: InboxState | None, limit: int, before: InboxId | None
 ) -> list[InboxRow]:
     until = _HIGHEST if before is None else before
     if state is None:
@@ -344,14 +344,16 @@ def inbox(
     return _inbox_rows(connection, queries.INBOX_STATE, (state, until, limit))
 
 
-def inbox_row(connection: Connection, inbox_id: InboxId) -> InboxRow | None:
+def inbox_row(connection: SqlConnection, inbox_id: InboxId) -> InboxRow | None:
     return next(iter(_inbox_rows(connection, queries.INBOX_ROW, (inbox_id,))), None)
 
 
 # ---------------------------------------------------------------- measurements
 
 
-def measurements(connection: Connection, device: DeviceId, limit: int) -> list[InitialMeasurement]:
+def measurements(
+    connection: SqlConnection, device: DeviceId, limit: int
+) -> list[InitialMeasurement]:
     """Those that end last come first."""
     found = connection.execute(queries.MEASUREMENTS, (device, limit))
     return [rows.decode_measurement(body) for (body,) in found]
@@ -360,7 +362,9 @@ def measurements(connection: Connection, device: DeviceId, limit: int) -> list[I
 # ---------------------------------------------------------------- audit, ledger, messages, outbox
 
 
-def audit(connection: Connection, subject: str | None, after: int, limit: int) -> list[AuditEntry]:
+def audit(
+    connection: SqlConnection, subject: str | None, after: int, limit: int
+) -> list[AuditEntry]:
     if subject is None:
         found = connection.execute(queries.AUDIT_ALL, (after, limit))
     else:
@@ -378,17 +382,17 @@ def audit(connection: Connection, subject: str | None, after: int, limit: int) -
     ]
 
 
-def _digest_before(connection: Connection, seq: int) -> bytes:
+def _digest_before(connection: SqlConnection, seq: int) -> bytes:
     digest: bytes | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
     return chain.ORIGIN if digest is None else digest
 
 
-def audit_head(connection: Connection) -> chain.Head:
+def audit_head(connection: SqlConnection) -> chain.Head:
     row = connection.execute(queries.AUDIT_HEAD).get
     return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
 
 
-def verify(connection: Connection, heads: Sequence[chain.Head]) -> int:
+def verify(connection: SqlConnection, heads: Sequence[chain.Head]) -> int:
     """Whether the audit's chain is whole, and the ledger's counts are right; entries in the audit.
     Raises StoreFailed."""
     walk = connection.execute(queries.AUDIT_WALK)
@@ -407,7 +411,7 @@ def _entries(walk: Rows) -> Iterator[tuple[int, int, bytes, bytes]]:
         yield seq, at, rows.whole_note(short, subject), digest
 
 
-def verify_links(connection: Connection) -> None:
+def verify_links(connection: SqlConnection) -> None:
     """Raises StoreFailed where an entry of the audit is not found from its command."""
     broken = connection.execute(queries.BROKEN_LINK).get
     if broken is not None:
@@ -417,7 +421,7 @@ def verify_links(connection: Connection) -> None:
         raise StoreFailed("entries of the audit are not found from their commands")
 
 
-def ledger(connection: Connection) -> Ledger:
+def ledger(connection: SqlConnection) -> Ledger:
     counts: dict[str, dict[str, int]] = {}
     for what, key, count in connection.execute(queries.TALLY):
         counts.setdefault(what, {})[key] = count
@@ -434,7 +438,7 @@ def ledger(connection: Connection) -> Ledger:
     )
 
 
-def verify_ledger(connection: Connection) -> None:
+def verify_ledger(connection: SqlConnection) -> None:
     """Raises StoreFailed where the counts that are kept are not those of the rows."""
     kept, counted = ([*connection.execute(sql)] for sql in (queries.TALLY, queries.COUNT))
     if kept != counted:
@@ -442,7 +446,7 @@ def verify_ledger(connection: Connection) -> None:
         raise StoreFailed(f"the counts that are kept are not those of the rows: {wrong}")
 
 
-def messages(connection: Connection, command: CommandId) -> list[Logged]:
+def messages(connection: SqlConnection, command: CommandId) -> list[Logged]:
     found = connection.execute(queries.MESSAGES, {"command": command})
     return sorted((each for row in found for each in _logged(*row)), key=lambda each: each.at)
 
@@ -474,7 +478,7 @@ def _logged(
 
 
 def outbox(
-    connection: Connection, sink: str, after: int, limit: int, now: datetime
+    connection: SqlConnection, sink: str, after: int, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """(key, row) of each; `publication` reads the rows."""
     named = {"sink": sink, "after": after, "limit": limit, "now": micros(now)}
@@ -483,7 +487,7 @@ def outbox(
 
 
 def publications(
-    connection: Connection, sink: str, numbers: Sequence[int]
+    connection: SqlConnection, sink: str, numbers: Sequence[int]
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """The same, of those numbers that are there."""
     found = connection.execute(queries.PUBLICATIONS, (encode(numbers).decode(),))
@@ -499,7 +503,7 @@ def publication(row: tuple[Any, ...]) -> PublicationRow:
 # ---------------------------------------------------------------- registry
 
 
-def views(connection: Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
+def views(connection: SqlConnection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
     """The devices that exist, in the order asked for."""
     found = connection.execute(queries.VIEWS, (rows.as_list(dict.fromkeys(devices)),))
     return {device: _view(*bodies) for device, *bodies in found}
@@ -514,7 +518,7 @@ def _view(device: bytes, install: bytes | None, point: bytes | None) -> DeviceVi
 
 
 def at_endpoints(
-    connection: Connection, endpoints: Sequence[EndpointId]
+    connection: SqlConnection, endpoints: Sequence[EndpointId]
 ) -> dict[EndpointId, Sequence[DeviceView]]:
     keys = {each: endpoint_key(each) for each in endpoints}
     held: dict[str, list[DeviceView]] = {}
@@ -527,12 +531,12 @@ def at_endpoints(
     return {each: held.get(key, []) for each, key in keys.items()}
 
 
-def in_use(connection: Connection, key: str) -> list[DeviceView]:
+def in_use(connection: SqlConnection, key: str) -> list[DeviceView]:
     found = connection.execute(queries.VIEWS_AT, (rows.as_list([key]),))
     return [view for view in (_view(*bodies) for _, *bodies in found) if view.in_use]
 
 
-def shared_endpoints(connection: Connection) -> dict[EndpointId, Sequence[DeviceView]]:
+def shared_endpoints(connection: SqlConnection) -> dict[EndpointId, Sequence[DeviceView]]:
     found: dict[EndpointId, Sequence[DeviceView]] = {}
     for (key,) in list(connection.execute(queries.SHARED_ENDPOINTS)):
         devices = in_use(connection, key)
@@ -541,10 +545,10 @@ def shared_endpoints(connection: Connection) -> dict[EndpointId, Sequence[Device
     return found
 
 
-def members(connection: Connection, group: str) -> list[DeviceId]:
+def members(connection: SqlConnection, group: str) -> list[DeviceId]:
     return [device for (device,) in connection.execute(queries.MEMBERS, (group,))]
 
 
-def devices(connection: Connection, after: DeviceId | None, limit: int) -> list[DeviceView]:
+def devices(connection: SqlConnection, after: DeviceId | None, limit: int) -> list[DeviceView]:
     ids = [row[0] for row in connection.execute(queries.DEVICES_AFTER, (after or "", limit))]
     return list(views(connection, ids).values())

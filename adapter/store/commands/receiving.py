@@ -15,7 +15,7 @@ from adapter.model.ids import InboxId
 from adapter.store.commands import queries
 from adapter.store.commands.inbox import put_received
 from adapter.store.commands.writing import note_all
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
 
@@ -64,7 +64,7 @@ def _reject(tx: Transaction, inbox: InboxId, item: Received, rejection: Rejectio
     tx.connection.execute(queries.INSERT_REJECTED, values)
 
 
-def rejected_bytes(connection: Connection) -> int:
+def rejected_bytes(connection: SqlConnection) -> int:
     """What all rejected messages cost that are not taken."""
     return int(connection.execute(_COST).get)
 

@@ -26,7 +26,7 @@ from adapter.engine.commands.switch_safety import (
 from adapter.model.ids import CommandId, CommunicationId
 from adapter.store.commands import reading, writing
 from adapter.store.commands.holds import DROP
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import encode, micros, moment, read_communication
@@ -118,7 +118,7 @@ class SqliteSwitchSafety:
         self._store = store
 
     async def counts(self) -> SwitchCounts:
-        def look(db: Connection) -> SwitchCounts:
+        def look(db: SqlConnection) -> SwitchCounts:
             by_state: dict[str, int] = dict(db.execute(COUNTS))
             queued = by_state.get(_S.QUEUED, 0)
             sent = by_state.get(_S.AWAITING, 0) + by_state.get(_S.FETCHING, 0)
@@ -138,7 +138,7 @@ class SqliteSwitchSafety:
     # ------------------------------------------------------------ stop, go on
 
     async def resume_request(self) -> ResumeRequest | None:
-        def look(db: Connection) -> ResumeRequest | None:
+        def look(db: SqlConnection) -> ResumeRequest | None:
             body = db.execute(_REQUEST).get
             return None if body is None else _request(body)
 
@@ -183,13 +183,13 @@ class SqliteSwitchSafety:
         return await self._store.write(work)
 
     async def queued(self) -> Sequence[tuple[CommunicationId, CommandId]]:
-        def look(db: Connection) -> list[tuple[CommunicationId, CommandId]]:
+        def look(db: SqlConnection) -> list[tuple[CommunicationId, CommandId]]:
             return [(CommunicationId(id_), CommandId(of)) for id_, of in db.execute(QUEUED)]
 
         return await self._store.query(look)
 
     async def held_reconnects(self, limit: int) -> Sequence[HeldReconnect]:
-        def look(db: Connection) -> list[HeldReconnect]:
+        def look(db: SqlConnection) -> list[HeldReconnect]:
             ids = [CommandId(id_) for (id_,) in db.execute(CONNECTS, {"limit": limit})]
             found: list[HeldReconnect] = []
             for command in reading.listed(db, ids).rows:
@@ -212,7 +212,7 @@ class SqliteSwitchSafety:
     # ------------------------------------------------------------ limits
 
     async def used(self, since: datetime) -> Used:
-        def look(db: Connection) -> Used:
+        def look(db: SqlConnection) -> Used:
             found: dict[tuple[str, str], dict[datetime, int]] = {}
             for name, member, hour, used in db.execute(USED, (micros(since),)):
                 found.setdefault((name, member), {})[moment(hour)] = used
@@ -221,7 +221,7 @@ class SqliteSwitchSafety:
         return await self._store.query(look)
 
     async def wait_totals(self) -> Sequence[WaitTotal]:
-        def look(db: Connection) -> list[WaitTotal]:
+        def look(db: SqlConnection) -> list[WaitTotal]:
             return [
                 WaitTotal(
                     limit=name,
@@ -239,7 +239,7 @@ class SqliteSwitchSafety:
     async def waiting(self, *, limit_name: str | None, after: str, limit: int) -> Sequence[Waiting]:
         names = {"name": limit_name, "after": after, "limit": limit}
 
-        def look(db: Connection) -> list[Waiting]:
+        def look(db: SqlConnection) -> list[Waiting]:
             return [_waiting(row) for row in db.execute(WAITING, names)]
 
         return await self._store.query(look)
@@ -247,7 +247,7 @@ class SqliteSwitchSafety:
     async def overrides(self, *, open_only: bool, limit: int) -> Sequence[LimitOverride]:
         query = OPEN_OVERRIDES if open_only else OVERRIDES
 
-        def look(db: Connection) -> list[LimitOverride]:
+        def look(db: SqlConnection) -> list[LimitOverride]:
             return [_override(body) for (body,) in db.execute(query, (limit,))]
 
         return await self._store.read(look)
@@ -302,12 +302,12 @@ def _may_have_moved(over: Communication) -> bool | None:
     return None if proves_idle(over) else True
 
 
-def _anything(db: Connection) -> bool:
+def _anything(db: SqlConnection) -> bool:
     tables = ("limit_wait", "limit_use", "limit_override")
     return any(db.execute(f"SELECT 1 FROM {each} LIMIT 1").get for each in tables)
 
 
-def _look_again(db: Connection, now: datetime) -> int:
+def _look_again(db: SqlConnection, now: datetime) -> int:
     names = {"now": micros(now)}
     db.execute(LOOK_AGAIN, names)
     woken = db.changes()

@@ -29,7 +29,7 @@ from adapter.store.chain import Head, digest_of
 from adapter.store.commands import queries, reading, usage_limits
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -149,7 +149,7 @@ def _content(tx: Transaction, item: Submission) -> str | bytes:
     return stored_content(item.content) if tx.by_number else item.content
 
 
-def _take_free_lanes(connection: Connection, lanes: Sequence[str], number: int) -> bool:
+def _take_free_lanes(connection: SqlConnection, lanes: Sequence[str], number: int) -> bool:
     """All of them, for the command of this number, or False: somebody has one."""
     wanted: list[Row] = [(lane, number) for lane in dict.fromkeys(lanes)]
     before = connection.total_changes()
@@ -471,12 +471,12 @@ def _put_outcomes(tx: Transaction, command: CommandId, outcomes: Sequence[Endpoi
     tx.append(queries.UPSERT_OUTCOME, *rows)
 
 
-def _holders(connection: Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+def _holders(connection: SqlConnection, lanes: Sequence[str]) -> dict[str, CommandId]:
     return dict(connection.execute(queries.HOLDERS, (as_list(lanes),))) if lanes else {}
 
 
 def _other_holders(
-    connection: Connection, lanes: Sequence[str], command: CommandId
+    connection: SqlConnection, lanes: Sequence[str], command: CommandId
 ) -> dict[str, CommandId]:
     return {
         lane: holder for lane, holder in _holders(connection, lanes).items() if holder != command
@@ -484,7 +484,7 @@ def _other_holders(
 
 
 def _take_lanes(
-    connection: Connection,
+    connection: SqlConnection,
     lanes: Sequence[str],
     command: CommandId,
     number: int,
@@ -496,20 +496,20 @@ def _take_lanes(
     _wake_awaiting(connection, sorted(passed), at)
 
 
-def _release(connection: Connection, commands: Sequence[CommandId], at: datetime) -> None:
+def _release(connection: SqlConnection, commands: Sequence[CommandId], at: datetime) -> None:
     """Give back all their lanes."""
     if commands:
         connection.execute(queries.RELEASE_LANES, (as_list(commands),))
         _wake_awaiting(connection, commands, at)
 
 
-def _wake_awaiting(connection: Connection, commands: Sequence[CommandId], at: datetime) -> None:
+def _wake_awaiting(connection: SqlConnection, commands: Sequence[CommandId], at: datetime) -> None:
     if commands:
         connection.execute(orders.WAKE_AWAITING, (micros(at), as_list(commands)))
 
 
 def _tell_order(
-    connection: Connection, order: OrderId, command: Command, before: Command, at: datetime
+    connection: SqlConnection, order: OrderId, command: Command, before: Command, at: datetime
 ) -> None:
     """Somebody has put a command right that its order is in trouble about: nothing is published of
     that, and the order goes on with it."""
@@ -518,7 +518,7 @@ def _tell_order(
         connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 
-def _affordable(connection: Connection, debit: Debit, at: datetime) -> bool:
+def _affordable(connection: SqlConnection, debit: Debit, at: datetime) -> bool:
     since = micros(at) - round(debit.window_s * 1_000_000)
     used = connection.execute(queries.DEBITED, (debit.bucket, since, debit.limit)).get
     return bool(used < debit.limit)

@@ -21,7 +21,7 @@ from adapter.events.types import POWER, EventTables
 from adapter.model.ids import EndpointId, EventId
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import writing
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.events import queries as sql
 from adapter.store.events.ingest import EventIngest
@@ -92,7 +92,7 @@ class SqliteEvents:
             "limit": wanted.limit,
         }
 
-        def work(db: Connection) -> list[StoredEvent]:
+        def work(db: SqlConnection) -> list[StoredEvent]:
             return [
                 StoredEvent(
                     id=number,
@@ -119,7 +119,7 @@ class SqliteEvents:
         if not ongoing:
             values = {"pair": POWER, "since": micros(since) if since else 0, "limit": limit}
 
-        def work(db: Connection) -> list[Outage]:
+        def work(db: SqlConnection) -> list[Outage]:
             return [
                 Outage(
                     endpoint=EndpointId(esn),
@@ -142,7 +142,7 @@ class SqliteEvents:
     ) -> Sequence[EventError]:
         names = {"state": state, "after": after, "limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(sql.ERRORS, names)]
 
         return await readable(self._store, RowKind.EVENT_ERROR, fetch, _event_error)
@@ -151,7 +151,7 @@ class SqliteEvents:
         return await self._store.query(lambda db: dict(db.execute(sql.COUNTS)))
 
 
-def _cursor(db: Connection) -> tuple[int, int]:
+def _cursor(db: SqlConnection) -> tuple[int, int]:
     load, arrived = db.execute(sql.CURSOR).get
     return load, arrived
 

@@ -16,7 +16,7 @@ from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.reading import in_use
 from adapter.store.commands.writing import note_all, publish
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.orders import queries as sql
 from adapter.store.registry.importing import twin_of_device
 from adapter.store.registry.registry import install_unmoved, put_device, put_install
@@ -33,7 +33,7 @@ class CaseWriter:
 
     def __init__(self, tx: Transaction, at: datetime) -> None:
         self._tx = tx
-        self._db: Connection = tx.connection
+        self._db: SqlConnection = tx.connection
         self._at = at
 
     def insert(self, write: OrderChange, content: str) -> None:

@@ -13,7 +13,7 @@ from adapter.store.connection import StatementFailed
 from adapter.store.database import Database
 from adapter.store.postgresql import staging
 from adapter.store.postgresql.migration import check_server, migrate
-from adapter.store.postgresql.session import Session
+from adapter.store.postgresql.session import ServerSession
 from adapter.store.skeletons import Skeletons
 from adapter.store.threads import Reader, StoreHealth, Writer
 from adapter.store.transaction import Transaction
@@ -45,7 +45,7 @@ class _Writing:
     together: tuple[int, ...] = ()
     by_number = False
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ServerSession) -> None:
         self.connection = session
 
     def begin(self, stopping: Callable[[], bool]) -> None:
@@ -61,7 +61,7 @@ class _Writing:
 class _Reading:
     """The ReadingSession port."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ServerSession) -> None:
         self.connection = session
 
     def begin(self) -> None:
@@ -103,7 +103,7 @@ class PostgresqlDatabase(Database):
         super().__init__(path, now=now, remembering=remembering)
         self._url = url
         self._password = password
-        self._sessions: list[Session] = []
+        self._sessions: list[ServerSession] = []
 
     def __repr__(self) -> str:
         parts = urlsplit(self._url)
@@ -147,14 +147,14 @@ class PostgresqlDatabase(Database):
     def _workers(self) -> tuple[Reader | Writer, ...]:
         return self._feed, self._slow, self._quick, self._measured, self._writer
 
-    def _connect(self, longest_s: float, *, reads_only: bool = False) -> Session:
-        session = Session(
+    def _connect(self, longest_s: float, *, reads_only: bool = False) -> ServerSession:
+        session = ServerSession(
             self._url, password=self._password, reads_only=reads_only, longest_s=longest_s
         )
         self._sessions.append(session)
         return session
 
-    def _take(self, writer: Session) -> None:
+    def _take(self, writer: ServerSession) -> None:
         """Who had it may be gone without the server's knowledge: that is waited for."""
         began = time.monotonic()
         while not writer.execute(_TAKE, (_OWNER,)).get:

@@ -11,7 +11,7 @@ from typing import Final
 from adapter.errors import StoreFailed
 from adapter.store.connection import StatementFailed
 from adapter.store.migrate import scripts
-from adapter.store.postgresql.session import Session
+from adapter.store.postgresql.session import ServerSession
 
 SCHEMA: Final = resources.files("adapter.store.postgresql").joinpath("schema")
 _LEAST_SERVER: Final = 160_000
@@ -31,7 +31,7 @@ INSERT INTO schema_version (one, version) VALUES (1, ?)
 ON CONFLICT (one) DO UPDATE SET version = excluded.version"""
 
 
-def check_server(session: Session) -> None:
+def check_server(session: ServerSession) -> None:
     """Raises StoreFailed where the server cannot keep what is promised."""
     if int(session.execute("SHOW server_version_num").get) < _LEAST_SERVER:
         raise StoreFailed("the store's server is older than PostgreSQL 16")
@@ -44,7 +44,7 @@ def check_server(session: Session) -> None:
         raise StoreFailed("the store's database has another encoding than UTF8")
 
 
-def version_of(session: Session) -> int:
+def version_of(session: ServerSession) -> int:
     """That of the schema, 0: there is none yet. Raises StoreFailed: of a newer program, or of
     another one."""
     newest = scripts(SCHEMA)[-1][0]
@@ -62,7 +62,7 @@ def version_of(session: Session) -> int:
     return version
 
 
-def pending(session: Session) -> list[int]:
+def pending(session: ServerSession) -> list[int]:
     """Numbers of the migrations that are to be run. Raises as `version_of` does."""
     version = version_of(session)
     return [number for number, _ in scripts(SCHEMA) if number > version]
@@ -79,7 +79,7 @@ class ServerPlan:
 
 def bring_up_to_date(url: str, *, password: str | None, dry_run: bool) -> ServerPlan:
     """As a start would; blocks. Raises StoreFailed."""
-    session = Session(url, password=password, reads_only=False, longest_s=None)
+    session = ServerSession(url, password=password, reads_only=False, longest_s=None)
     try:
         check_server(session)
         plan = ServerPlan(
@@ -95,7 +95,7 @@ def bring_up_to_date(url: str, *, password: str | None, dry_run: bool) -> Server
         session.close()
 
 
-def migrate(session: Session, *, dry_run: bool = False) -> None:
+def migrate(session: ServerSession, *, dry_run: bool = False) -> None:
     """Bring the database to this program's version; a dry run undoes it all. Raises as `version_of`
     does, and StatementFailed."""
     if not pending(session):

@@ -50,7 +50,7 @@ _SETTINGS: Final = {
 }
 
 
-class Found:
+class FoundRows:
     """Rows that a statement has found, or is about to find (`more`)."""
 
     def __init__(
@@ -107,8 +107,8 @@ class _Prepared:
         return key_of(self.meant.text)
 
 
-class Session:
-    """The Connection port over one session."""
+class ServerSession:
+    """The SqlConnection port over one session."""
 
     def __init__(
         self,
@@ -177,19 +177,19 @@ class Session:
 
     # ------------------------------------------------------------ the port
 
-    def execute(self, sql: str, values: Any = (), /) -> Found:
+    def execute(self, sql: str, values: Any = (), /) -> FoundRows:
         if sql.startswith(_CONTROL):
             self.script(sql)
-            return Found((), None)
+            return FoundRows((), None)
         known = self._known(sql)
         given = _given(known.meant, values)
         if known.meant.walked:
             return self._walk(known, given)
         rows = self._ask(known.one.fetch(*given))
         self._count(known, known.one, rows)
-        return Found(rows, None)
+        return FoundRows(rows, None)
 
-    def executemany(self, sql: str, rows: Iterable[Any], /) -> Found:
+    def executemany(self, sql: str, rows: Iterable[Any], /) -> FoundRows:
         """One statement for all rows; several only where two rows change the same one."""
         known = self._known(sql)
         given = [_given(known.meant, row) for row in rows]
@@ -204,7 +204,7 @@ class Session:
             self._count(known, asked, found)
             changed += self._changes
         self._changes = changed
-        return Found((), None)
+        return FoundRows((), None)
 
     def changes(self) -> int:
         return self._changes
@@ -245,12 +245,12 @@ class Session:
         if known.meant.numbered and rows:
             self._last = rows[-1][0]
 
-    def _walk(self, known: _Prepared, given: Sequence[Any]) -> Found:
+    def _walk(self, known: _Prepared, given: Sequence[Any]) -> FoundRows:
         async def opened() -> Cursor:
             return await known.one.cursor(*given)
 
         cursor = self._ask(opened())
-        return Found((), lambda: self._ask(cursor.fetch(_AT_ONCE)))
+        return FoundRows((), lambda: self._ask(cursor.fetch(_AT_ONCE)))
 
 
 async def _connected(

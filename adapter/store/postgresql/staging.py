@@ -10,7 +10,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
 from adapter.store.connection import StatementFailed
-from adapter.store.postgresql.session import Session
+from adapter.store.postgresql.session import ServerSession
 from adapter.store.readings.file import seal
 from adapter.store.readings.staging import Staging
 
@@ -25,7 +25,7 @@ class StagingSession:
 
     def __init__(self, place: StagingTarget, lookups: Lookups) -> None:
         url, password = msgspec.json.decode(place.store, type=tuple[str, str | None])
-        self._session = Session(url, password=password, reads_only=False, longest_s=None)
+        self._session = ServerSession(url, password=password, reads_only=False, longest_s=None)
         self._load = place.load
         self._staging = Staging(place.payload, place.load, lookups)
 

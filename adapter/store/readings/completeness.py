@@ -26,7 +26,7 @@ from adapter.model.device import THIS_HEAD_END
 from adapter.model.ids import DeviceId, EndpointId, endpoint_key, sortable_id
 from adapter.readings.days import bounds_of, day_of_number, number_of
 from adapter.readings.gaps import Gap
-from adapter.store.connection import Connection, Rows
+from adapter.store.connection import Rows, SqlConnection
 from adapter.store.database import Database
 from adapter.store.readings import device_days
 from adapter.store.readings.values import missing_blocks
@@ -227,7 +227,7 @@ class SqliteCompleteness:
         )
 
     def _days(
-        self, db: Connection, sums: str, installed: str, names: _Names, first: date, last: date
+        self, db: SqlConnection, sums: str, installed: str, names: _Names, first: date, last: date
     ) -> list[GroupDay]:
         """Each group has a row for each day."""
         span = {"from": number_of(first), "until": number_of(last)}
@@ -273,7 +273,7 @@ class SqliteCompleteness:
         query = list_query(wanted.gap, group=wanted.group is not None)
         query += " AND i.device > :after ORDER BY i.device LIMIT :limit"
 
-        def look(db: Connection) -> list[MeterGap]:
+        def look(db: SqlConnection) -> list[MeterGap]:
             return [_gap(db, *row) for row in list(_execute(db, query, names))]
 
         return await self._store.query(look)
@@ -294,7 +294,7 @@ class SqliteCompleteness:
     def _names(self, group: str | None) -> _Names:
         return {"head_end": self._head_end, "group": group}
 
-    def _page_by_endpoint(self, db: Connection, wanted: MeterQuery) -> list[MeterGap]:
+    def _page_by_endpoint(self, db: SqlConnection, wanted: MeterQuery) -> list[MeterGap]:
         after = wanted.after or ""
         found = [each for each in self._by_endpoint(db, wanted) if each.device > after]
         return [
@@ -302,7 +302,7 @@ class SqliteCompleteness:
             for each in found[: wanted.limit]
         ]
 
-    def _by_endpoint(self, db: Connection, wanted: MeterQuery) -> list[_Listed]:
+    def _by_endpoint(self, db: SqlConnection, wanted: MeterQuery) -> list[_Listed]:
         """By device, those that are expected to report."""
         reasons = self._failed(db, wanted) if wanted.gap is Gap.FAILED else self._short(db, wanted)
         query = _OF_ENDPOINT + ("" if wanted.group is None else _IN_GROUP)
@@ -313,13 +313,13 @@ class SqliteCompleteness:
                 found.append(_Listed(device, reason, last_at, last_arrival))
         return sorted(found, key=lambda each: each.device)
 
-    def _short(self, db: Connection, wanted: MeterQuery) -> dict[str, str]:
+    def _short(self, db: SqlConnection, wanted: MeterQuery) -> dict[str, str]:
         """Of which endpoints some blocks of the day came since it began, and not all."""
         start, end = bounds_of(wanted.day, self._zone)
         short = missing_blocks(db, None, start, end, (start, self._store.now()))
         return {endpoint: str(blocks) for endpoint, blocks in short.items()}
 
-    def _failed(self, db: Connection, wanted: MeterQuery) -> dict[str, str]:
+    def _failed(self, db: SqlConnection, wanted: MeterQuery) -> dict[str, str]:
         """Of which endpoints the newest read since then did not succeed, and why."""
         names = {
             "first": sortable_id(max(int(wanted.since.timestamp() * 1000), 0), 0),
@@ -350,7 +350,7 @@ class SqliteCompleteness:
     async def meter_days(self, device: DeviceId, first: date, last: date) -> Sequence[MeterDay]:
         values = (device, number_of(first), number_of(last))
 
-        def look(db: Connection) -> list[MeterDay]:
+        def look(db: SqlConnection) -> list[MeterDay]:
             return [
                 MeterDay(
                     day=day_of_number(number),
@@ -368,7 +368,7 @@ class SqliteCompleteness:
         return await self._store.query(look)
 
     async def last_contact(self, device: DeviceId) -> LastContact | None:
-        def look(db: Connection) -> LastContact | None:
+        def look(db: SqlConnection) -> LastContact | None:
             row = db.execute(LAST_CONTACT, (device,)).fetchone()
             if row is None:
                 return None
@@ -377,12 +377,12 @@ class SqliteCompleteness:
         return await self._store.query(look)
 
 
-def _execute(db: Connection, query: str, names: _Names) -> Rows:
+def _execute(db: SqlConnection, query: str, names: _Names) -> Rows:
     return db.execute(query, {name: value for name, value in names.items() if f":{name}" in query})
 
 
 def _gap(
-    db: Connection,
+    db: SqlConnection,
     device: str,
     reason: str,
     last_at: int | None,

@@ -14,7 +14,7 @@ from typing import Final
 from adapter.commands.calls import ReadingKind
 from adapter.readings.conditions import MISSING, NOTED
 from adapter.readings.days import bounds_of, day_of, number_of
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros, moment
 
 _LOWEST: Final = -(2**63)
@@ -89,13 +89,13 @@ SELECT count(*) FROM counted c CROSS JOIN load l ON l.id >= c.load
 WHERE l.state = 'loaded' AND (l.id > c.load OR c.channel <> {_DONE})"""
 
 
-def forget_from(db: Connection, load: int) -> None:
+def forget_from(db: SqlConnection, load: int) -> None:
     """The rows of this load, and of all after it, are about to go, or are seen no more."""
     db.execute(_LOST, {"load": load})
     db.execute(_BACK, {"load": load})
 
 
-def count_days(db: Connection, zone: tzinfo, most: int) -> int:
+def count_days(db: SqlConnection, zone: tzinfo, most: int) -> int:
     """Count a piece: about so many days of devices. How much was done; 0: all is counted.
 
     `db` writes the file of measurements and reads the gateway's.
@@ -125,7 +125,7 @@ def count_days(db: Connection, zone: tzinfo, most: int) -> int:
 
 
 def _days_of_rows(
-    db: Connection, zone: tzinfo, place: tuple[int, int, int], most: int
+    db: SqlConnection, zone: tzinfo, place: tuple[int, int, int], most: int
 ) -> Iterator[tuple[str, date]]:
     """Whose which days the rows after a place are of. Moves the place."""
     load, channel, at = place
@@ -173,7 +173,7 @@ class _Counts:
 class _Counting:
     """Counts days in one transaction, in which loads do not change."""
 
-    def __init__(self, db: Connection, zone: tzinfo) -> None:
+    def __init__(self, db: SqlConnection, zone: tzinfo) -> None:
         self._db = db
         self._zone = zone
         self._arrivals: dict[int, int | None] = {}

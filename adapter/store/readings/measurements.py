@@ -40,7 +40,7 @@ from adapter.model.ids import DeviceId, EndpointId, EventId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.store.commands import writing
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.readings import file as measured_file
 from adapter.store.readings import queries
@@ -68,7 +68,7 @@ class SqliteMeasurements:
     async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
         names = {"limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.WAITING, names)]
 
         return await readable(self._store, RowKind.PAYLOAD, fetch, waiting_of)
@@ -245,7 +245,7 @@ class SqliteMeasurements:
     async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
         names = {"before": micros(before), "limit": limit, "now": micros(self._store.now())}
 
-        def work(db: Connection) -> Readable[Payload]:
+        def work(db: SqlConnection) -> Readable[Payload]:
             ids = [row[0] for row in db.execute(queries.EXPIRED, names)]
             return made_of(
                 [(item, db.execute(queries.PAYLOAD, (item,)).get) for item in ids], payload_of
@@ -289,7 +289,7 @@ class SqliteMeasurements:
     ) -> Sequence[ErrorRecord]:
         wanted = {"state": state, "payload": payload, "after": after, "limit": limit}
 
-        def work(db: Connection) -> list[ErrorRecord]:
+        def work(db: SqlConnection) -> list[ErrorRecord]:
             return [
                 ErrorRecord(
                     id=row[0],
@@ -328,7 +328,7 @@ class SqliteMeasurements:
         load, number = after
         names = {"load": load, "id": number, "limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.EVENTS_AFTER, names)]
 
         return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
@@ -336,7 +336,7 @@ class SqliteMeasurements:
     async def arrived(self, numbers: Sequence[int]) -> Sequence[ArrivedEvent]:
         wanted = encode(list(numbers)).decode()
 
-        def fetch(db: Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.EVENTS_OF, (wanted,))]
 
         return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
@@ -409,7 +409,7 @@ class SqliteMeasurements:
         return await self._store.query(lambda db: with_readings(db, endpoints, kind, start, end))
 
 
-def _known_payload(db: Connection, what: WaitingPayload) -> int | None:
+def _known_payload(db: SqlConnection, what: WaitingPayload) -> int | None:
     """The number of a payload that came before; -1 where it is a file that is loaded."""
     if what.inbox is not None:
         found: int | None = db.execute(queries.PAYLOAD_OF_INBOX, (what.inbox,)).get

@@ -35,7 +35,7 @@ from adapter.readings.lookups import QUANTITIES
 from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import queries as registry_queries
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.events.ingest import ArrivalResult
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
@@ -113,7 +113,7 @@ def open_store(path: Path) -> apsw.Connection:
 # ---------------------------------------------------------------- values
 
 
-def values(db: Connection, wanted: ValueQuery, cursor: str | None, limit: int) -> ValuePage:
+def values(db: SqlConnection, wanted: ValueQuery, cursor: str | None, limit: int) -> ValuePage:
     """At most `limit` rows after `cursor`; see Reports."""
     if cursor is not None and cursor.startswith("v"):
         as_of, channel, *place = _place("v", cursor, 5)
@@ -129,7 +129,7 @@ def values(db: Connection, wanted: ValueQuery, cursor: str | None, limit: int) -
 
 
 def _of_channels(
-    db: Connection,
+    db: SqlConnection,
     wanted: ValueQuery,
     as_of: int,
     place: tuple[int, tuple[int, ...]] | None,
@@ -159,7 +159,7 @@ def _of_channels(
 
 
 def _of_channel(
-    db: Connection,
+    db: SqlConnection,
     wanted: ValueQuery,
     channel: int,
     words: Sequence[str | int],
@@ -192,7 +192,7 @@ def _of_channel(
         yield held
 
 
-def _as_of(db: Connection) -> int:
+def _as_of(db: SqlConnection) -> int:
     newest: int = db.execute(queries.NEWEST_LOAD).get
     return newest
 
@@ -217,7 +217,9 @@ def _told_place(cursor: str) -> tuple[int, str]:
 # ---------------------------------------------------------------- readings of crews and people
 
 
-def entered_after(db: Connection, wanted: ValueQuery, key: str) -> Iterator[tuple[str, ValueRow]]:
+def entered_after(
+    db: SqlConnection, wanted: ValueQuery, key: str
+) -> Iterator[tuple[str, ValueRow]]:
     """(key, row) of each that `wanted` means, of any component, by device and time, after a key.
 
     Raises InvalidRequest where there is no such key.
@@ -288,7 +290,9 @@ def _entered_text(value: Decimal) -> str:
 # ---------------------------------------------------------------- events
 
 
-def events(db: Connection, wanted: ValueQuery, cursor: str | None, limit: int) -> ArrivedEventPage:
+def events(
+    db: SqlConnection, wanted: ValueQuery, cursor: str | None, limit: int
+) -> ArrivedEventPage:
     """At most `limit` rows after `cursor`; see Reports."""
     as_of, after = _place("e", cursor, 2) if cursor is not None else [_as_of(db), 0]
     newest: int = db.execute(queries.NEWEST_EVENT).get
@@ -385,7 +389,7 @@ def _named(arguments: tuple[tuple[str, str], ...]) -> dict[str, str | list[str]]
 # ---------------------------------------------------------------- payloads
 
 
-def payloads(db: Connection, before: PayloadId | None, limit: int) -> list[Payload]:
+def payloads(db: SqlConnection, before: PayloadId | None, limit: int) -> list[Payload]:
     """Newest first."""
     found = db.execute(queries.PAYLOADS, (before or _HIGHEST, limit))
     return [payload_of(row) for row in found]
@@ -402,7 +406,9 @@ class _Sums:
     lags: "array[float]" = field(default_factory=lambda: array("d"))
 
 
-def statistics(db: Connection, start: datetime, end: datetime, by: Grouping) -> PayloadStatistics:
+def statistics(
+    db: SqlConnection, start: datetime, end: datetime, by: Grouping
+) -> PayloadStatistics:
     """Of payloads that arrived in start <= at < end."""
     groups: dict[str, _Sums] = {}
     for row in db.execute(queries.ARRIVED, (micros(start), micros(end))):

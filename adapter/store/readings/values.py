@@ -15,7 +15,7 @@ from typing import Final
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.readings.ports import Blocks, PayloadId, StoredValue
 from adapter.model.ids import DeviceId, EndpointId
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.readings import queries
 from adapter.store.rows import encode, micros, moment
 
@@ -39,7 +39,7 @@ WHERE {_IN_TIME}"""
 
 
 def readings_of(
-    db: Connection,
+    db: SqlConnection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -58,7 +58,7 @@ def readings_of(
 
 
 def with_readings(
-    db: Connection,
+    db: SqlConnection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -118,7 +118,7 @@ def whole(value: object) -> int:
 
 
 def missing_blocks(
-    db: Connection,
+    db: SqlConnection,
     endpoints: Collection[EndpointId] | None,
     start: datetime,
     end: datetime,

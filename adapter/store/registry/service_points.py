@@ -10,7 +10,7 @@ from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.model.supply import PointChange, PointView, SwitchedBy
 from adapter.model.values import replace
 from adapter.store.commands import queries, reading
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import decode_device, decode_install, decode_service_point
 
@@ -31,7 +31,7 @@ class SqliteServicePoints:
         self._store = store
 
     async def point(self, point: ServicePointId) -> PointView | None:
-        def look(db: Connection) -> PointView | None:
+        def look(db: SqlConnection) -> PointView | None:
             body = db.execute(queries.SERVICE_POINT, (point,)).get
             return None if body is None else _view(db, decode_service_point(body))
 
@@ -41,13 +41,13 @@ class SqliteServicePoints:
         return await self._store.query(lambda db: _page(db, wanted))
 
 
-def without_supply(db: Connection, point: ServicePointId) -> bool:
+def without_supply(db: SqlConnection, point: ServicePointId) -> bool:
     """Whether no supply gets through there now; False for a point that nobody knows."""
     body = db.execute(queries.SERVICE_POINT, (point,)).get
     return body is not None and not _standing(db, decode_service_point(body)).supply.on
 
 
-def _page(db: Connection, wanted: PointFilter) -> PointPage:
+def _page(db: SqlConnection, wanted: PointFilter) -> PointPage:
     found: list[PointView] = []
     last, scanned = wanted.after or "", 0
     for id_, body in list(db.execute(_POINTS, (last, _SCANNED))):
@@ -69,7 +69,7 @@ def _may_pass(point: ServicePoint, wanted: PointFilter) -> bool:
     return wanted.sp_type in (None, point.sp_type) and wanted.connected in (None, point.connected)
 
 
-def _standing(db: Connection, point: ServicePoint) -> PointView:
+def _standing(db: SqlConnection, point: ServicePoint) -> PointView:
     """Without what changed at it, and so without since when and by what."""
     installs = [decode_install(body) for (body,) in list(db.execute(_INSTALLS, (point.id,)))]
     with_devices = (_with_device(db, each) for each in installs)
@@ -78,7 +78,7 @@ def _standing(db: Connection, point: ServicePoint) -> PointView:
     )
 
 
-def _view(db: Connection, point: ServicePoint) -> PointView:
+def _view(db: SqlConnection, point: ServicePoint) -> PointView:
     subject = point_subject(point.id)
     entries = reading.audit(db, subject, 0, _CHANGES)
     return replace(
@@ -91,7 +91,7 @@ def _view(db: Connection, point: ServicePoint) -> PointView:
     )
 
 
-def _with_device(db: Connection, event: InstallEvent) -> tuple[Device, InstallEvent] | None:
+def _with_device(db: SqlConnection, event: InstallEvent) -> tuple[Device, InstallEvent] | None:
     body = db.execute(queries.DEVICE, (event.device,)).get
     return None if body is None else (decode_device(body), event)
 

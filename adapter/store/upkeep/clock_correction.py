@@ -8,7 +8,7 @@ from typing import Final
 from adapter.commands.activity import FINAL, State
 from adapter.commands.correlation import LONGEST_PARK_S
 from adapter.model.ids import CommandId
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
@@ -66,7 +66,7 @@ class SqliteCorrection:
     ) -> Sequence[tuple[CommandId, datetime | None]]:
         names = {"states": _OPEN, "after": after or "", "limit": limit}
 
-        def work(db: Connection) -> list[tuple[CommandId, datetime | None]]:
+        def work(db: SqlConnection) -> list[tuple[CommandId, datetime | None]]:
             return [
                 (CommandId(str(number)), None if wake is None else moment(int(str(wake))))
                 for number, wake in db.execute(_OPEN_COMMANDS, names)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from adapter.engine.upkeep.durations import BOUNDS_S, DurationFilter, HourOf, Measure, Spread
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
@@ -56,7 +56,7 @@ class SqliteDurations:
             "name": wanted.name,
         }
 
-        def look(db: Connection) -> list[HourOf]:
+        def look(db: SqlConnection) -> list[HourOf]:
             return [
                 HourOf(
                     hour=moment(int(str(hour))),

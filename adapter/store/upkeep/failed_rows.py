@@ -13,7 +13,7 @@ from adapter.engine.upkeep.set_aside import (
 )
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
 from adapter.store.upkeep.free_rows import NEVER
@@ -102,7 +102,7 @@ class SqliteFailedRows:
         await self._store.write(work)
 
 
-def held(db: Connection) -> list[FailedRow]:
+def held(db: SqlConnection) -> list[FailedRow]:
     """All of them, for when the store is opened."""
     return list(map(_row, db.execute(HELD)))
 
@@ -110,7 +110,7 @@ def held(db: Connection) -> list[FailedRow]:
 async def readable(
     store: "Database",
     kind: RowKind,
-    fetch: Callable[[Connection], Iterable[tuple[object, R]]],
+    fetch: Callable[[SqlConnection], Iterable[tuple[object, R]]],
     make: Callable[[R], T],
 ) -> list[T]:
     """What `make` makes of the rows that `fetch` gives, each with its key. Those that it cannot

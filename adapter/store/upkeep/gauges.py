@@ -11,7 +11,7 @@ from adapter.commands.activity import State
 from adapter.model.ids import milliseconds_of
 from adapter.orders.order import FINAL_STATES, OrderState
 from adapter.store.commands import queries
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import moment
 
@@ -56,7 +56,7 @@ class SqliteGauges:
         """No more than `most` of a kind are counted."""
         return await self._store.query(partial(self._look, most=most))
 
-    def _look(self, db: Connection, most: int) -> StoreGauges:
+    def _look(self, db: SqlConnection, most: int) -> StoreGauges:
         commands = {
             (state.value, kind): _made_at(oldest)
             for state in State

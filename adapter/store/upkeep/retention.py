@@ -14,7 +14,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
 from adapter.store.commands.queries import number_of
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
@@ -187,7 +187,7 @@ class SqlitePruning:
         return len(reasons)
 
 
-def _rows(db: Connection, query: str, names: _Names) -> list[tuple[int, int, int]]:
+def _rows(db: SqlConnection, query: str, names: _Names) -> list[tuple[int, int, int]]:
     return list(db.execute(query, {name: names[name] for name in names if f":{name}" in query}))
 
 

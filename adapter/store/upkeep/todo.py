@@ -10,7 +10,7 @@ from adapter.engine.upkeep import todo_kinds
 from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.todo import Claim, Todo
 from adapter.store.commands import reading, writing
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.orders.todo import todo as of_orders
 from adapter.store.readings.queries import VISIBLE
@@ -50,7 +50,7 @@ class SqliteTodos:
         self._store = store
 
     async def waiting(self, *, limit: int) -> Sequence[Todo]:
-        def look(db: Connection) -> list[Todo]:
+        def look(db: SqlConnection) -> list[Todo]:
             found = _commands(db, limit) + of_orders(db, limit)
             for query, make in _ROWS:
                 rows = db.execute(query, {"limit": limit})
@@ -86,7 +86,7 @@ def readable(
     return made
 
 
-def _commands(db: Connection, limit: int) -> list[Todo]:
+def _commands(db: SqlConnection, limit: int) -> list[Todo]:
     found: list[Todo] = []
     for state in sorted(TO_DO):
         ids = [id_ for (id_,) in db.execute(WAITING_COMMANDS, {"state": state, "limit": limit})]
@@ -95,7 +95,7 @@ def _commands(db: Connection, limit: int) -> list[Todo]:
     return found
 
 
-def _dark(db: Connection, command: Command) -> bool:
+def _dark(db: SqlConnection, command: Command) -> bool:
     point = command.activity.service_point
     return point is not None and without_supply(db, point)
 

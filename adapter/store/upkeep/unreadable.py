@@ -6,7 +6,7 @@ from typing import Final, TypeAlias, TypeVar
 from adapter.engine.listing import UnreadableRow
 from adapter.engine.upkeep.set_aside import LONGEST_TEXT, RowKind
 from adapter.model.redaction import shown
-from adapter.store.connection import Connection
+from adapter.store.connection import SqlConnection
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ def made_of(rows: Iterable[tuple[object, R]], make: Callable[[R], T]) -> Readabl
 
 
 def unreadable_rows(
-    db: Connection, kind: RowKind, bad: Iterable[tuple[object, Exception]]
+    db: SqlConnection, kind: RowKind, bad: Iterable[tuple[object, Exception]]
 ) -> list[UnreadableRow]:
     """For a list: nothing is noted, for nobody tried to work on them."""
     return [

@@ -18,7 +18,7 @@ from adapter.store.migrate import SCHEMA_MEASURED, scripts
 from adapter.store.migrate import migrate as migrate_file
 from adapter.store.postgresql.database import PostgresqlDatabase
 from adapter.store.postgresql.migration import SCHEMA, bring_up_to_date, check_server, migrate
-from adapter.store.postgresql.session import Session
+from adapter.store.postgresql.session import ServerSession
 from adapter.store.postgresql.store import PostgresqlStore
 from tests.builders import HandClock, a_publication, a_submission
 from tests.postgresql_server import statement
@@ -33,8 +33,8 @@ def store(postgresql_url: str, tmp_path: Path) -> PostgresqlStore:
 
 
 @pytest.fixture
-def session(postgresql_url: str) -> Iterator[Session]:
-    made = Session(postgresql_url, reads_only=False, longest_s=30.0)
+def session(postgresql_url: str) -> Iterator[ServerSession]:
+    made = ServerSession(postgresql_url, reads_only=False, longest_s=30.0)
     yield made
     made.close()
 
@@ -125,7 +125,9 @@ def test_a_dry_run_changes_nothing(postgresql_url: str) -> None:
     assert bring_up_to_date(postgresql_url, password=None, dry_run=True) == plan
 
 
-def test_what_the_program_does_not_know_is_refused(postgresql_url: str, session: Session) -> None:
+def test_what_the_program_does_not_know_is_refused(
+    postgresql_url: str, session: ServerSession
+) -> None:
     statement(postgresql_url, "CREATE TABLE somebodys (number bigint)")
     with pytest.raises(StoreFailed, match="another program's: it has a table somebodys"):
         migrate(session)
@@ -136,7 +138,7 @@ def test_what_the_program_does_not_know_is_refused(postgresql_url: str, session:
         migrate(session)
 
 
-def test_a_server_that_may_lose_commits_is_refused(session: Session) -> None:
+def test_a_server_that_may_lose_commits_is_refused(session: ServerSession) -> None:
     check_server(session)
     session.script("SET synchronous_commit = off")
     with pytest.raises(StoreFailed, match="synchronous_commit = off"):
@@ -144,7 +146,7 @@ def test_a_server_that_may_lose_commits_is_refused(session: Session) -> None:
 
 
 def test_the_schema_has_the_tables_and_columns_of_the_files(
-    session: Session, tmp_path: Path
+    session: ServerSession, tmp_path: Path
 ) -> None:
     migrate(session)
     own = {"schema_version", "publication_removed"}
@@ -179,7 +181,7 @@ def _measured(connection: apsw.Connection) -> int:
 # ---------------------------------------------------------------- the session
 
 
-def test_many_rows_are_one_statement_and_each_counts(session: Session) -> None:
+def test_many_rows_are_one_statement_and_each_counts(session: ServerSession) -> None:
     session.script("CREATE TABLE many (id bigint PRIMARY KEY, of text, body bytea)")
     put = """
 INSERT INTO many (id, of, body) VALUES (?, ?, ?)
@@ -198,7 +200,7 @@ ON CONFLICT (id) DO UPDATE SET of = excluded.of"""
     assert session.changes() == 0
 
 
-def test_rows_are_found_as_in_a_file(session: Session) -> None:
+def test_rows_are_found_as_in_a_file(session: ServerSession) -> None:
     values = "SELECT n, -n FROM generate_series(1, {}) AS n"
     assert session.execute(values.format(0)).get is None
     assert session.execute("SELECT n FROM generate_series(7, 7) AS n").get == 7

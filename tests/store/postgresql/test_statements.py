@@ -11,7 +11,7 @@ import pytest
 
 import adapter.store
 from adapter.store.postgresql.migration import migrate
-from adapter.store.postgresql.session import Session
+from adapter.store.postgresql.session import ServerSession
 from adapter.store.postgresql.variants import FRAGMENTS, WALKED
 from adapter.store.transaction import Each, Many
 from tests.support import every_case
@@ -70,14 +70,14 @@ def statements() -> Iterator[tuple[str, str, bool]]:
 
 
 @pytest.fixture
-def session(postgresql_url: str) -> Iterator[Session]:
-    made = Session(postgresql_url, reads_only=False, longest_s=30.0)
+def session(postgresql_url: str) -> Iterator[ServerSession]:
+    made = ServerSession(postgresql_url, reads_only=False, longest_s=30.0)
     migrate(made)
     yield made
     made.close()
 
 
-def test_the_server_prepares_every_statement(session: Session) -> None:
+def test_the_server_prepares_every_statement(session: ServerSession) -> None:
     names = [name for name, _, _ in statements()]
     assert len(names) > 250, names
     with every_case() as case:

@@ -12,8 +12,8 @@ import apsw
 from adapter.errors import StoreFailed
 from adapter.store.commands import reading
 from adapter.store.database import Database
-from adapter.store.file_sessions import Checkpointer, FileReading, FileWriting
 from adapter.store.files import FileLock, connect_writer, keep_private
+from adapter.store.files_sessions import Checkpointer, FileReading, FileWriting
 from adapter.store.migrate import check_version, migrate
 from adapter.store.readings import file as measured_file
 from adapter.store.readings.file import (
