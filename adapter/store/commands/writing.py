@@ -55,6 +55,9 @@ _TAKE_NUMBERS: Final = """
 SELECT nextval(pg_get_serial_sequence('command', 'number')) FROM generate_series(1, ?)"""
 
 
+_WAKE_AWAITING: Final = Each(orders.WAKE_AWAITING_ONE, counted=False)
+
+
 class MovedOn(Exception):
     """A command that was going to be saved with others is no longer as it was."""
 
@@ -228,7 +231,7 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     if tx.later:
         numbers = [tx.saved[each][0] for each in released if each in tx.saved]
         tx.append(queries.RELEASE_OF, *((number,) for number in numbers))
-        tx.append(orders.WAKE_AWAITING_ONE, *((micros(at), each) for each in released))
+        tx.append(_WAKE_AWAITING, *((micros(at), each) for each in released))
     else:
         _release(tx.immediate, released, at)
     learned: list[RequestToken] = []

@@ -3,7 +3,6 @@
 from typing import Final
 
 from adapter.engine.upkeep.set_aside import RowKind
-from adapter.store.transaction import Each
 from adapter.store.upkeep.free_rows import free
 
 # ---------------------------------------------------------------- cases
@@ -37,12 +36,9 @@ UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
 WAKE_AWAITING: Final = """
 UPDATE service_order SET wake = ?, version = version + 1
 WHERE awaits IS NOT NULL AND awaits IN (SELECT value FROM json_each(?))"""
-WAKE_AWAITING_ONE: Final = Each(
-    """
+WAKE_AWAITING_ONE: Final = """
 UPDATE service_order SET wake = ?, version = version + 1
-WHERE awaits IS NOT NULL AND awaits = ?""",
-    counted=False,
-)
+WHERE awaits IS NOT NULL AND awaits = ?"""
 WAKE_UNAWAITED: Final = """
 UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
     SELECT 1 FROM lane WHERE command = (SELECT number FROM command WHERE id = :awaits))"""
