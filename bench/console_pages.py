@@ -91,10 +91,12 @@ async def main(commands: int, orders: int) -> None:
             return True
 
         def listen(db: SqlConnection) -> None:
+            assert isinstance(db, apsw.Connection)
             db.exec_trace = heard
 
         def again(db: SqlConnection) -> float:
             """Milliseconds."""
+            assert isinstance(db, apsw.Connection)
             statements, db.exec_trace = list(ran), None
             began = time.perf_counter()
             for statement, values in statements:
