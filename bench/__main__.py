@@ -21,6 +21,7 @@ from bench import (
     events,
     intake,
     orders,
+    postgresql,
     profiles,
     recording,
     simulator,
@@ -43,6 +44,7 @@ PARTS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "intake": intake.measure,
     "orders": orders.measure,
     "events": events.measure,
+    "postgresql": postgresql.measure,
     "profiles": profiles.measure,
 }
 _MILLION: Final = 1_000_000

@@ -31,6 +31,7 @@ from adapter.service.app import made_to_stay
 from adapter.service.metrics import Metrics
 from adapter.service.payloads import taking
 from adapter.service.settings import IntakeSettings
+from adapter.store.connection import SqlConnection
 from adapter.web.console.pages import PAGES
 from adapter.web.console.rendering import environment
 from adapter.webhooks.sender import WebhookReceiver
@@ -70,7 +71,8 @@ class Statements:
     counting: bool = False
     _number: dict[int, int] = field(default_factory=dict)
 
-    def listen(self, db: apsw.Connection) -> None:
+    def listen(self, db: SqlConnection) -> None:
+        assert isinstance(db, apsw.Connection)
         db.exec_trace = self._heard if self.counting else None
         db.row_trace = self._row if self.counting else None
 
@@ -92,21 +94,21 @@ class Statements:
     def begin(self) -> None:
         self.ran, self.fetched, self._number = [], [], {}
 
-    def again(self, most: list[int | None], db: apsw.Connection) -> tuple[float, float]:
+    def again(self, most: list[int | None], db: SqlConnection) -> tuple[float, float]:
         """Milliseconds, by the clock and of CPU."""
         began, busy = time.perf_counter(), time.thread_time()
         for (statement, values), rows in zip(self.ran, most, strict=True):
-            for number, _ in enumerate(db.execute(statement, values), 1):  # type: ignore[arg-type]
+            for number, _ in enumerate(db.execute(statement, values), 1):
                 if number == rows:
                     break
         return (time.perf_counter() - began) * 1e3, (time.thread_time() - busy) * 1e3
 
-    def stops(self, db: apsw.Connection) -> list[int | None]:
+    def stops(self, db: SqlConnection) -> list[int | None]:
         """After how many rows the page itself stopped; None where it read all there are."""
         found: list[int | None] = []
         for (statement, values), rows in zip(self.ran, self.fetched, strict=True):
             there = 0
-            for there, _ in enumerate(db.execute(statement, values), 1):  # type: ignore[arg-type]
+            for there, _ in enumerate(db.execute(statement, values), 1):
                 if there > rows:
                     break
             found.append(rows if there > rows > 0 else None)

@@ -36,7 +36,7 @@ from adapter.model.ids import (
     RequestToken,
     sortable_id,
 )
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from bench.payloads import ESN
 
 INSTALLED: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ _NEWEST: Final = "SELECT max(seq) FROM publication"
 """What was told of them was delivered long ago: no backlog is measured."""
 
 
-async def fill(store: SqliteStore, count: int) -> None:
+async def fill(store: SqlStore, count: int) -> None:
     for start in range(0, count, _BATCH):
         await store.submit(list(waiting(start, min(_BATCH, count - start))))
     last = await store.database.query(lambda db: db.execute(_NEWEST).get)

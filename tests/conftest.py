@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import compiled
+from tests import postgresql_server as postgresql
 from tests.support import SECONDS, run
 
 compiled.kept()
@@ -112,3 +113,23 @@ def logging_as_before() -> Iterator[None]:
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: a site's own, or one for this worker alone."""
+    own = postgresql.given()
+    if own is not None:
+        yield own
+        return
+    if postgresql.programs() is None:
+        pytest.skip(postgresql.ABSENT)
+    with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    with postgresql.new_database(postgresql_server) as url:
+        yield url

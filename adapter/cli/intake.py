@@ -110,7 +110,8 @@ def _check_corrects(session: Session, files: "Sequence[Path]", corrects: int) ->
     """Before anything is handed in."""
     if len(files) != 1:
         raise InvalidRequest("corrects", "goes with one file")
-    there = session.settings.store.path.exists() and 0 < corrects < _BEYOND
+    store = session.settings.store
+    there = (bool(store.url) or store.path.exists()) and 0 < corrects < _BEYOND
     found = _payloads(session, before=corrects + 1, limit=1) if there else ()
     if corrects not in [item.id for item in found]:
         raise NotFound(
@@ -162,7 +163,9 @@ def _payloads(session: Session, *, before: int | None = None, limit: int) -> "Se
         pass  # of the gateway that runs on it: what it has stored can be read beside it
     from adapter.store.readings import reports
 
-    connection = reports.open_store(session.settings.store.path)
+    connection = reports.open_store(
+        session.settings.store.files("to look beside a gateway that runs")
+    )
     try:
         return reports.payloads(connection, number, limit)
     finally:
@@ -332,10 +335,10 @@ async def _with_store(session: Session, work: "Callable[[PayloadServices], Await
 
     from adapter.engine.clock import SystemClock
     from adapter.service.payloads import taking
-    from adapter.store.commands.commands import SqliteStore
+    from adapter.service.stores import store_of
 
     settings, clock = session.settings, SystemClock()
-    store = SqliteStore(settings.store.path, now=clock.now)
+    store = store_of(settings.store, now=clock.now)
     await store.open()
     try:
         made = taking(store, clock, settings.intake, zone=ZoneInfo(settings.contract.time_zone))

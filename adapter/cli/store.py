@@ -1,5 +1,6 @@
 """`openway store`: the files of the store, without a gateway."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from adapter.cli.session import Session, with_session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adapter.service.settings import StoreSettings
     from adapter.store.upkeep.migration import FilePlan, Trial
 
 _MIB: Final = 2**20
@@ -54,9 +56,15 @@ def migrate_(
     from adapter.service.backup import back_up
     from adapter.store.upkeep.migration import plan_of, try_on_a_copy
 
+    settings = session.settings.store
+    if settings.url:
+        if not (dry_run or no_backup):
+            raise click.UsageError("with store.url: one of --dry-run and --no-backup is needed")
+        _of_server(settings, dry_run=dry_run, as_json=as_json)
+        return
     if not dry_run and (folder is None) is not no_backup:
         raise click.UsageError("one of --dry-run, --backup DIR and --no-backup is needed")
-    path = session.settings.store.path
+    path = settings.path
     plan = plan_of(path)
     trial = None
     if dry_run:
@@ -68,6 +76,18 @@ def migrate_(
             say(f"backup: {folder}")
         _bring_up_to_date(path)
     _show(plan, trial, as_json=as_json)
+
+
+def _of_server(settings: "StoreSettings", *, dry_run: bool, as_json: bool) -> None:
+    from adapter.service.stores import bring_server_up_to_date
+
+    plan = bring_server_up_to_date(settings, dry_run=dry_run)
+    if as_json:
+        print_json({"server": asdict(plan), "dry_run": dry_run})
+        return
+    names = ", ".join(f"{each:04}" for each in plan.migrations) or "none"
+    say(f"version {plan.version}, newest {plan.newest}, migrations: {names}")
+    say("all of it was run, and undone: nothing was changed" if dry_run else "done")
 
 
 def _bring_up_to_date(path: Path) -> None:

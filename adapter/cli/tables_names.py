@@ -50,7 +50,7 @@ NAMES: Final = (
     ("Listener", "where the head end calls us"),
     ("Rest", "the JSON interface"),
     ("Route", "one row of its route table"),
-    ("SqliteStore", "the store"),
+    ("SqlStore", "the store"),
     ("Simulator", "the stand-in head end"),
     ("GatewayError", "the base of all errors"),
     ("NotSent", "nothing left this machine: safe to send again"),

@@ -25,6 +25,8 @@ _MIB: Final = 2**20
 
 
 def look_at_store(settings: Settings, *, now: datetime, within_s: float) -> Iterator[DoctorFinding]:
+    if settings.store.url:
+        return  # the server's own tools look after it
     store = settings.store.path
     if not store.exists():
         yield DoctorFinding.of("store_absent", file=store)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run` does."""
-    with asyncio.Runner(loop_factory=_factory()) as runner:
+    with asyncio.Runner(loop_factory=factory()) as runner:
         return runner.run(main)
 
 
@@ -21,7 +21,8 @@ def name() -> str:
     return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
 
-def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes one; None: whatever asyncio makes."""
     try:
         from uvloop import new_event_loop
     except ImportError:

@@ -43,8 +43,9 @@ from adapter.service.live_settings import LiveSettings, ReadSettings
 from adapter.service.metrics import Metrics
 from adapter.service.orders_file import load_rules
 from adapter.service.settings import EventSettings, LoadedSettings, Settings, TracingSettings
+from adapter.service.stores import store_of
 from adapter.service.upkeep import witness_policy
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from adapter.web.api.head_end import HeadEndFacts
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
@@ -100,7 +101,7 @@ async def build(
     for remark in codec.catalog.remarks:
         log.warning("contract_remark", extra={"remark": remark})
     clock = SystemClock()
-    store = SqliteStore(settings.store.path, now=clock.now)
+    store = store_of(settings.store, now=clock.now)
     async with AsyncExitStack() as stack:
         await store.open()
         stack.push_async_callback(store.close)
@@ -131,7 +132,7 @@ async def traced(settings: TracingSettings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def over(
-    store: SqliteStore,
+    store: SqlStore,
     settings: Settings,
     *,
     codec: Codec,

@@ -65,7 +65,7 @@ from adapter.service.upkeep import (
     todo_sources,
     upkeep,
 )
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from adapter.store.commands.holds import SqliteHolds
 from adapter.store.commands.switch_safety import SqliteSwitchSafety
 from adapter.store.feed import SqliteFeed
@@ -88,7 +88,7 @@ from adapter.wire.inbox import InboxReader
 class Core:
     """A gateway, the store below it and the client beside it."""
 
-    store: SqliteStore
+    store: SqlStore
     codec: Codec
     client: HeadEndClient
     gateway: Gateway
@@ -121,7 +121,7 @@ class NoSubscriptions:
 
 def connect(
     *,
-    store: SqliteStore,
+    store: SqlStore,
     codec: Codec,
     head_end: HeadEndSettings,
     identity: CallbackIdentity,
@@ -209,7 +209,7 @@ def connect(
 
 def assemble(
     *,
-    store: SqliteStore,
+    store: SqlStore,
     head_end: HeadEnd,
     reader: MessageReader,
     clock: Clock,

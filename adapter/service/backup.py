@@ -88,7 +88,7 @@ def back_up(settings: Settings, folder: Path, *, now: datetime) -> BackupReport:
     Raises InvalidRequest for the folder, NotFound without a store, StoreFailed where it cannot be
     read or written, or is damaged.
     """
-    store = settings.store.path
+    store = settings.store.files("a backup by the gateway")
     if not store.is_file():
         raise NotFound(f"there is no store at {store}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -254,6 +254,7 @@ def restore(
     runs, and keys in the settings that are others than the backup's. The witness that is there
     stays: it knows what was sent since. Raises also as `check_backup` does.
     """
+    settings.store.files("a backup by the gateway")
     report = check_backup(folder)
     place = _Place(settings, folder, report.manifest)
     place.check_keys()

@@ -70,7 +70,7 @@ class Forecast:
 def forecast(settings: Settings, *, now: datetime, days: float | None = None) -> Forecast:
     """`days` is asked in place of what the settings have for each kind that is not kept for ever;
     0 is for ever. Raises NotFound, StoreFailed."""
-    store = settings.store.path
+    store = settings.store.files("a forecast")
     asked = {
         kept: (found if days is None else days) or None
         for kept, found in kept_days(settings.retention).items()

@@ -33,7 +33,7 @@ from adapter.errors import StoreFailed
 from adapter.headend.limits import Limits
 from adapter.server.scrape import PREFIX, Scrape
 from adapter.service.metric_table import METRICS, MOST_COUNTED, MetricRow, MetricType
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from adapter.store.upkeep.gauges import SqliteGauges, StoreGauges
 from adapter.web.api.rest import Rest
 from adapter.web.listener.listener import Listener
@@ -70,7 +70,7 @@ class Asked:
 @dataclass(slots=True, kw_only=True)
 class Metrics:
     gateway: Gateway
-    store: SqliteStore
+    store: SqlStore
     limits: Limits
     intake: PayloadIntake
     listener: Listener

@@ -13,7 +13,7 @@ from adapter.engine.readings.spool import Spool
 from adapter.engine.readings.tables import Document, load_tables
 from adapter.events.types import EventTables
 from adapter.service.settings import IntakeSettings
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from adapter.store.events.events import SqliteEvents
 from adapter.store.readings.error_records import SqliteErrorRecords
 from adapter.store.readings.measurements import SqliteMeasurements
@@ -33,7 +33,7 @@ class PayloadServices:
 
 
 def taking(
-    store: SqliteStore, clock: Clock, settings: IntakeSettings, *, zone: tzinfo = UTC
+    store: SqlStore, clock: Clock, settings: IntakeSettings, *, zone: tzinfo = UTC
 ) -> PayloadServices:
     """Raises SettingsError for bad tables. Nothing is started before the first payload."""
     spool = spool_of(settings, store.database.path)

@@ -55,7 +55,15 @@ _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    path: Annotated[Path, "SQLite file of the store; made at the first start"] = Path("openway.db")
+    path: Annotated[
+        Path,
+        "SQLite file of the store; made at the first start. With a URL: what the gateway's own "
+        "files are named after",
+    ] = Path("openway.db")
+    url: Annotated[
+        str, "database of the store, postgresql://user@host/database; empty: the SQLite file"
+    ] = ""
+    password: Annotated[Secret | None, "of the user in the URL"] = None
     witness: Annotated[
         Path | None,
         "file by which an older copy of the store shows; best on another disk, and in no backup. "
@@ -72,6 +80,21 @@ class StoreSettings:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if not self.url:
+            return
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise SettingsError("store.url: begins with postgresql://")
+        if parts.password is not None:
+            raise SettingsError("store.url: has a password; that belongs into store.password_file")
+
+    def files(self, what: str) -> Path:
+        """The SQLite file, for `what` looks at files. Raises SettingsError where there is none."""
+        if self.url:
+            raise SettingsError(
+                f"store.url: {what} is for a store in SQLite files; use PostgreSQL's own tools"
+            )
+        return self.path
 
     @property
     def witness_file(self) -> Path:

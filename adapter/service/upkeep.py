@@ -33,7 +33,7 @@ from adapter.engine.upkeep.upkeep import Doubt
 from adapter.engine.upkeep.witness import WitnessPolicy
 from adapter.headend.limits import HeadEndNews, Limits
 from adapter.service.settings import RetentionSettings, StoreSettings, SubscriptionSettings
-from adapter.store.commands.commands import SqliteStore
+from adapter.store.commands.commands import SqlStore
 from adapter.store.upkeep.clock_correction import SqliteCorrection
 from adapter.subscriptions.reconcile import Generation, SubscriptionKind, WantedSubscription
 from adapter.subscriptions.silence import SilencePolicy
@@ -100,7 +100,7 @@ def upkeep(settings: SubscriptionSettings, public_url: str) -> UpkeepSettings:
 
 
 def corrections(
-    store: SqliteStore,
+    store: SqlStore,
     commands: Commands,
     schedules: Schedules,
     orders: Orders,

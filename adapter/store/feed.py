@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.engine.feed.ports import FeedBounds, FeedPage
 from adapter.errors import Conflict, NotKept
 from adapter.feed.selection import Selection
 from adapter.store.compression import PLAIN, expanded
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import moment
 
@@ -47,11 +47,11 @@ class SqliteFeed:
         return await self._store.feed(lambda db: _page(db, after, wanted, limit))
 
 
-def _bounds(db: apsw.Connection) -> FeedBounds:
+def _bounds(db: SqlConnection) -> FeedBounds:
     return FeedBounds(oldest=db.execute(OLDEST).get, newest=db.execute(NEWEST).get or 0)
 
 
-def _page(db: apsw.Connection, after: int, wanted: Selection, limit: int) -> FeedPage:
+def _page(db: SqlConnection, after: int, wanted: Selection, limit: int) -> FeedPage:
     check_cursor(after, _bounds(db))
     events: list[bytes] = []
     unreadable: list[int] = []

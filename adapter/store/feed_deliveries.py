@@ -5,10 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-import apsw
-
 from adapter.engine.feed.ports import DeliveryChange, EventDelivery, ReceiverState
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.feed import NEWEST, SqliteFeed, event_of
 from adapter.store.rows import as_list, micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
@@ -69,7 +68,7 @@ class SqliteDeliveries(SqliteFeed):
         return None if found is None else moment(found)
 
     async def before(self, at: datetime) -> int:
-        def work(db: apsw.Connection) -> int:
+        def work(db: SqlConnection) -> int:
             return int(db.execute(_BEFORE, (micros(at),)).get or db.execute(_FIRST).get or 0)
 
         return await self._store.query(work)
@@ -89,7 +88,7 @@ class SqliteDeliveries(SqliteFeed):
         await self._store.write(work)
 
 
-def _stored(db: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+def _stored(db: SqlConnection, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
     found = []
     for row in list(db.execute(_STORED, (as_list(numbers),))):
         try:
@@ -99,7 +98,7 @@ def _stored(db: apsw.Connection, numbers: Sequence[int]) -> list[tuple[int, byte
     return found
 
 
-def _receivers(db: apsw.Connection) -> list[ReceiverState]:
+def _receivers(db: SqlConnection) -> list[ReceiverState]:
     return [_state(row) for row in db.execute(_RECEIVERS)]
 
 

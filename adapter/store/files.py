@@ -25,7 +25,7 @@ BUSY_MS: Final = 5_000
 LONGEST_BUSY_S: Final = 600.0
 """Somebody else's transaction is waited for so long; then the store has failed."""
 
-_STOPPING_S: Final = 10.0
+STOPPING_S: Final = 10.0
 _TELL_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 0.05
 _CACHE_KIB: Final = 65_536
@@ -166,7 +166,7 @@ def begin_writing(
             return
         except apsw.BusyError:
             now = time.monotonic()
-            most_s = min(longest_s, _STOPPING_S) if stopping() else longest_s
+            most_s = min(longest_s, STOPPING_S) if stopping() else longest_s
             if now - began >= most_s:
                 raise
             if told == began or now - told >= _TELL_EVERY_S:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
 import msgspec
 
 from adapter.engine.commands.ports import AuditNote
@@ -13,6 +12,7 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.model.values import replace
 from adapter.schedules.schedule import ReadSchedule, ScheduleId, ScheduleState
 from adapter.store.commands import writing
+from adapter.store.connection import Rows, SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none
 from adapter.store.transaction import Transaction
@@ -96,7 +96,7 @@ class SqliteSchedules:
     async def due_schedules(self, *, now: datetime, limit: int) -> Sequence[ReadSchedule]:
         names = {"now": micros(now), "limit": limit}
 
-        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[object, object]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[object, object]]]:
             return [(id_, (body, version)) for id_, body, version in db.execute(_DUE, names)]
 
         return await readable(self._store, RowKind.SCHEDULE, fetch, _one)
@@ -106,13 +106,13 @@ class SqliteSchedules:
     ) -> Sequence[IssuedWindow]:
         values = (schedule, before or _HIGHEST, limit)
 
-        def work(db: apsw.Connection) -> list[IssuedWindow]:
+        def work(db: SqlConnection) -> list[IssuedWindow]:
             return [_decode_window(_bytes(body)) for (body,) in db.execute(_WINDOWS, values)]
 
         return await self._store.query(work)
 
 
-def _read(rows: apsw.Cursor) -> list[ReadSchedule]:
+def _read(rows: Rows) -> list[ReadSchedule]:
     return [_one((body, version)) for body, version in rows]
 
 

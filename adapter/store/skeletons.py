@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Final
 
-import apsw
+from adapter.store.connection import SqlConnection
 
 FIRST: Final = 16
 """Numbers below are forms that need no skeleton (compression.py)."""
@@ -57,7 +57,7 @@ class Skeletons:
         self._met: dict[bytes, int] = {}
 
     @classmethod
-    def of(cls, connection: apsw.Connection) -> "Skeletons":
+    def of(cls, connection: SqlConnection) -> "Skeletons":
         return cls({text: number for number, text in connection.execute(ALL)})
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class Skeletons:
             self._known.popitem()
 
     def parted(
-        self, connection: apsw.Connection, text: bytes, values: Values
+        self, connection: SqlConnection, text: bytes, values: Values
     ) -> tuple[int, bytes] | None:
         """The skeleton's number and the values; None: there is none for this text."""
         number = self._known.get(text)
@@ -84,7 +84,7 @@ class Skeletons:
         number = self._known.get(skeleton) or self._meet(connection, skeleton)
         return None if number is None else (number, _CUT.join(parts[1::2]))
 
-    def _meet(self, connection: apsw.Connection, skeleton: bytes) -> int | None:
+    def _meet(self, connection: SqlConnection, skeleton: bytes) -> int | None:
         met = self._met.pop(skeleton, 0) + 1
         if met >= _MET and len(self._known) < _MOST:
             number = FIRST + len(self._known)

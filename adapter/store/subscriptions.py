@@ -28,16 +28,18 @@ _PUT: Final = """
 INSERT INTO subscription_state (name, body) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET body = excluded.body"""
 _ARRIVED: Final = f"""
-SELECT max(id), at / {_HOUR}, sum(data), max(CASE WHEN data THEN at END) FROM (
-    SELECT id, at, operation IN (
+SELECT max(id), at / {_HOUR}, sum(data), max(CASE data WHEN 1 THEN at END) FROM (
+    SELECT id, at, CASE WHEN operation IN (
         'DataSubscriberService.DataArrived', 'EventSubscriberService.EventsArrived',
-        'ExceptionSubscriberService.ExceptionsArrived') AND state <> 'quarantined' AS data
+        'ExceptionSubscriberService.ExceptionsArrived') AND state <> 'quarantined'
+        THEN 1 ELSE 0 END AS data
     FROM inbox WHERE id > ? ORDER BY id LIMIT ?)
 GROUP BY at / {_HOUR}"""
 _COUNT: Final = """
 INSERT INTO arrival_hour (stream, hour, arrivals, last) VALUES (?, ?, ?, ?)
 ON CONFLICT (stream, hour) DO UPDATE SET
-    arrivals = arrivals + excluded.arrivals, last = max(last, excluded.last)"""
+    arrivals = arrival_hour.arrivals + excluded.arrivals,
+    last = max(arrival_hour.last, excluded.last)"""
 _HOURS: Final = "SELECT last FROM arrival_hour WHERE stream = ? AND hour >= ? ORDER BY hour"
 
 

@@ -1,15 +1,14 @@
-"""The threads that own the SQLite connections: one writer with group commit, and readers.
+"""The threads that own the connections to a database: writers with group commit, and readers.
 
 What is asked in one turn of the event loop is one batch. While it is at work, all that is asked
 becomes the next one, together with what its answers bring about; no timer waits for company. A
 call's answer is given only after COMMIT has returned. After any storage error nothing is answered
-any more but StoreFailed: whether the last commit happened is not known until the file is opened
-again (I12).
+any more but StoreFailed: whether the last commit happened is not known until the database is
+opened again (I12).
 """
 
 import asyncio
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +17,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
-import apsw
-
 from adapter.engine.crash_points import reached
 from adapter.errors import StoreFailed
 from adapter.store.chain import Head
-from adapter.store.files import BUSY_MS, LONGEST_BUSY_S, begin_writing
+from adapter.store.connection import ReadingSession, SqlConnection, WritingSession
 from adapter.store.skeletons import Skeletons
 from adapter.store.transaction import Mark, Published, Transaction
 
@@ -40,34 +37,6 @@ _NEXT_PASSES: Final = 3
 
 _ALONG_S: Final = 2.0
 """After so long what nobody waits for is written by itself."""
-
-_CHECKPOINT_PAGES: Final = 2_000
-"""Pages in the write-ahead log after which they are copied into the database."""
-
-_RESTART_PAGES: Final = 2 * _CHECKPOINT_PAGES
-"""Pages after which the writer waits for a moment without readers, to begin the log anew."""
-
-_RESTART_WAIT_MS: Final = 20
-
-_ROW_ERRORS: Final = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError)
-"""What a single bad row can cause. Every other error of SQLite is one of the storage."""
-
-_ANOTHER_WRITER: Final = "audit.seq"
-"""The number of the next entry is taken only where somebody else has written."""
-
-_STOPPING_S: Final = 10.0
-_OF_A_VALUE: Final = re.compile(r"malformed JSON|bad JSON path|JSON cannot hold|integer overflow")
-"""What SQLite's functions say of a value that they are given; the statement is undone, no more."""
-
-
-def _is_storage(error: Exception) -> bool:
-    """Whether it is SQLite that failed. A number past 64 bits or a text that is no UTF-8 never
-    reach it: apsw raises OverflowError and UnicodeError, which are Python's own."""
-    if isinstance(error, apsw.ConstraintError):
-        return _ANOTHER_WRITER in str(error)
-    if isinstance(error, apsw.SQLError):
-        return _OF_A_VALUE.search(str(error)) is None
-    return isinstance(error, apsw.Error) and not isinstance(error, _ROW_ERRORS)
 
 
 class StoreHealth:
@@ -110,8 +79,7 @@ _Result = tuple[_Job, Any, BaseException | None]
 class _Worker:
     """A thread with a queue of batches. `_run_batch` is called with one or more jobs."""
 
-    def __init__(self, name: str, connection: apsw.Connection, health: StoreHealth) -> None:
-        self._connection = connection
+    def __init__(self, name: str, health: StoreHealth) -> None:
         self._health = health
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -231,88 +199,39 @@ class _Worker:
         """After the answers have been given."""
 
 
-class Checkpointer:
-    """A thread that copies the write-ahead log into the database while the writer commits on.
-
-    Needs a SQLite that is sure of itself with a second connection there (3.51.3 or later).
-    """
-
-    def __init__(self, connection: apsw.Connection, health: StoreHealth) -> None:
-        self._connection = connection
-        self._health = health
-        self._due = threading.Event()
-        self.copying = threading.Lock()
-        """Held while the log is copied."""
-        self.caught_up = False
-        """The log was just copied: what is left of it is what was committed meanwhile."""
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def poke(self) -> None:
-        """The log has grown long."""
-        self.caught_up = False
-        self._due.set()
-
-    def stop(self) -> None:
-        """End the thread; blocks."""
-        self._stopping = True
-        self._due.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._due.wait()
-            self._due.clear()
-            if self._stopping or self._health.failed:
-                return
-            try:
-                with self.copying:
-                    self._connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
-                self.caught_up = True
-            except apsw.BusyError:
-                pass  # somebody else copies it
-            except apsw.Error as error:
-                self._health.fail(error)
-
-
 class Writer(_Worker):
-    """Owns the only connection of this process that writes a file.
+    """Owns the only connection of this process that writes a database.
 
-    `head` is that of the audit chain and `skeletons` are those of messages, where the file has
-    them. Without a `checkpointer` it copies the log itself, after its answers. `told` is called in
-    the event loop, after the answers of a commit that has publications, with those that are new,
-    or None where they are not at hand.
+    `head` is that of the audit chain and `skeletons` are those of messages, where the database has
+    them. `told` is called in the event loop, after the answers of a commit that has publications,
+    with those that are new, or None where they are not at hand.
     """
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        session: WritingSession,
         health: StoreHealth,
         head: Head | None = None,
         *,
         skeletons: Skeletons | None = None,
         name: str = "store-writer",
-        checkpointer: Checkpointer | None = None,
         told: Callable[[Sequence[Published] | None], None] = lambda told: None,
     ) -> None:
-        super().__init__(name, connection, health)
+        super().__init__(name, health)
+        self._session = session
+        self._connection: SqlConnection = session.connection
         self._tell = told
         self._told: SimpleQueue[Sequence[Published] | None] = SimpleQueue()
-        self._checkpointer = checkpointer
-        self._transaction = Transaction(connection, head, skeletons)
-        self._pages = self._copied = 0
+        self._transaction = Transaction(
+            session.connection,
+            head,
+            skeletons,
+            together=session.together,
+            by_number=session.by_number,
+        )
         self.commits = 0
         self.head = self._transaction.head
         """The audit chain's last entry that is on disk."""
-        # Having a hook of our own also ends SQLite's automatic checkpoints, whose errors are lost.
-        connection.set_wal_hook(self._committed)
-
-    def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        self._pages = pages
-        return 0
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
         results = self._run_at_once(batch) or self._run_apart(batch)
@@ -333,7 +252,7 @@ class Writer(_Worker):
             self._tell(self._told.get())
 
     def _begin(self) -> None:
-        begin_writing(self._connection, self._thread.name, stopping=lambda: self._stopping)
+        self._session.begin(lambda: self._stopping)
 
     def _run_at_once(self, batch: list[_Job]) -> list[_Result] | None:
         """All jobs, as if none could fail; None, and nothing is done, where one does."""
@@ -368,7 +287,7 @@ class Writer(_Worker):
 
     def _undo(self, error: Exception, mark: Mark, statement: str) -> None:
         """Raises the error where it is the storage that has failed."""
-        if _is_storage(error):
+        if self._session.is_storage(error):
             raise error
         self._connection.execute(statement)
         self._transaction.forget(mark)
@@ -376,64 +295,44 @@ class Writer(_Worker):
     def _rest(self) -> None:
         if self._health.failed:
             return
-        if self._pages < self._copied:
-            self._copied = 0  # the log has begun anew
-        beside = self._checkpointer
-        if beside is not None and self._pages >= _RESTART_PAGES and beside.caught_up:
-            beside.caught_up = False
-            if beside.copying.acquire(blocking=False):
-                self._copy(restart=True)
-                beside.copying.release()
-        elif self._pages - self._copied >= _CHECKPOINT_PAGES:
-            self._copied = self._pages
-            if beside is not None:
-                beside.poke()
-            else:
-                self._copy(restart=self._pages >= _RESTART_PAGES)
-
-    def _copy(self, *, restart: bool) -> None:
-        mode = apsw.SQLITE_CHECKPOINT_RESTART if restart else apsw.SQLITE_CHECKPOINT_PASSIVE
         try:
-            self._connection.set_busy_timeout(_RESTART_WAIT_MS)
-            self._connection.wal_checkpoint("main", mode)
-        except apsw.BusyError:
-            pass  # a long query reads on; the next commits come back to it
-        except apsw.Error as error:
+            self._session.rest()
+        except Exception as error:
+            if not self._session.is_storage(error):
+                raise
             self._health.fail(error)
-        finally:
-            self._connection.set_busy_timeout(BUSY_MS)
 
 
 class Reader(_Worker):
     """Owns a connection that can only read; a batch of jobs sees one snapshot.
 
     The snapshot begins after the jobs were asked for, so that everybody reads what was answered
-    to them before. That of the gateway's file begins before that of the measurements: a load that
-    the one calls loaded is whole in the other.
+    to them before.
     """
+
+    def __init__(self, name: str, session: ReadingSession, health: StoreHealth) -> None:
+        super().__init__(name, health)
+        self._session = session
 
     def _run_batch(self, batch: list[_Job]) -> list[_Result]:
         began = time.monotonic()
         while True:
             try:
                 return self._read(batch)
-            except apsw.BusyError:
-                # The file is somebody's alone for a moment. What only reads is read again.
-                self._connection.execute("ROLLBACK")
-                longest_s = _STOPPING_S if self._stopping else LONGEST_BUSY_S
-                if time.monotonic() - began >= longest_s:
+            except Exception as error:
+                waited_s = time.monotonic() - began
+                if not self._session.begin_again(error, waited_s, stopping=self._stopping):
                     raise
 
     def _read(self, batch: list[_Job]) -> list[_Result]:
-        self._connection.execute("BEGIN")
-        self._connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1")
+        self._session.begin()
         results: list[_Result] = []
         for job in batch:
             try:
-                results.append((job, job.work(self._connection), None))
+                results.append((job, job.work(self._session.connection), None))
             except Exception as error:
-                if _is_storage(error):
+                if not self._session.go_on(error):
                     raise
                 results.append((job, None, error))
-        self._connection.execute("COMMIT")
+        self._session.end()
         return results

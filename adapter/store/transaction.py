@@ -6,10 +6,9 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-import apsw
-
 from adapter.errors import NotFound
 from adapter.store.chain import Head
+from adapter.store.connection import SqlConnection
 from adapter.store.skeletons import Skeletons
 
 Row: TypeAlias = tuple[int | str | bytes | None, ...]
@@ -18,9 +17,6 @@ Published: TypeAlias = tuple[int, int, bytes]
 """(number, at, body) of a publication."""
 SavedRow: TypeAlias = tuple[int, int, int, int | None]
 """(number, version, noted, wake) of a command; its wake may have been moved since."""
-
-_TOGETHER: Final = (32, 16)
-"""Rows in one statement; fewer take less when each is run by itself."""
 
 MOST_AT_HAND: Final = 10_000
 """Rows of commands, and numbers of communications: some three megabytes and one."""
@@ -39,9 +35,12 @@ class Many:
     numbered: bool = False
     """The numbers of its rows, which begin with an id, are kept at hand."""
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+    def run(
+        self, connection: SqlConnection, rows: list[Row], together: tuple[int, ...] = ()
+    ) -> None:
+        """`together`: numbers of rows, descending, that have a statement of their own."""
         start = 0
-        for count in _TOGETHER:
+        for count in together:
             while start + count <= len(rows):
                 values = tuple(chain.from_iterable(rows[start : start + count]))
                 connection.execute(_sql(self, count), values)
@@ -55,16 +54,18 @@ class Many:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Each:
-    """A statement that changes one row that is there, for several rows."""
+    """A statement that changes one row that is there, for several rows; where it is not `counted`,
+    none or several for each."""
 
     text: str
+    counted: bool = True
 
-    def run(self, connection: apsw.Connection, rows: list[Row]) -> None:
+    def run(self, connection: SqlConnection, rows: list[Row]) -> None:
         """Raises NotFound where one is not there."""
-        if not self.changes(connection, rows):
+        if not self.changes(connection, rows) and self.counted:
             raise NotFound("a row that was to be changed is missing")
 
-    def changes(self, connection: apsw.Connection, rows: list[Row]) -> bool:
+    def changes(self, connection: SqlConnection, rows: list[Row]) -> bool:
         """Whether each of them was there."""
         before = connection.total_changes()
         connection.executemany(self.text, rows)
@@ -83,7 +84,7 @@ def _sql(many: Many, rows: int) -> str:
 _COUNT: Final = Many(
     "INSERT INTO tally (what, key, rows)",
     3,
-    " ON CONFLICT (what, key) DO UPDATE SET rows = rows + excluded.rows",
+    " ON CONFLICT (what, key) DO UPDATE SET rows = tally.rows + excluded.rows",
 )
 
 
@@ -97,10 +98,16 @@ class Transaction:
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        connection: SqlConnection,
         head: Head | None = None,
         skeletons: Skeletons | None = None,
+        *,
+        together: tuple[int, ...] = (),
+        by_number: bool = True,
     ) -> None:
+        self._together = together
+        self.by_number = by_number
+        """Whether rows name commands and communications by their numbers, where that is shorter."""
         self.immediate = connection
         """The connection, for statements about tables to which nothing is appended."""
         self.head = head or Head()
@@ -112,6 +119,8 @@ class Transaction:
         """Of communications, as far as they are at hand."""
         self.bodies: dict[str, bytes] = {}
         """Of publications, by id, as they were before they were compressed."""
+        self.free_numbers: list[int] = []
+        """For new commands, taken from the server; what is undone loses them."""
         self._appended: defaultdict[Many | Each, list[Row]] = defaultdict(list)
         self._counts: dict[tuple[str, str], int] = {}
         # (number, row); a publication's row begins with its id and its time
@@ -119,7 +128,18 @@ class Transaction:
         self._told_all = True
 
     @property
-    def connection(self) -> apsw.Connection:
+    def later(self) -> bool:
+        """Whether also what is guarded by a row is appended: a server takes as long for a statement
+        as for a hundred rows. Where a guard is not met, all is undone, and done carefully."""
+        return not (self.by_number or self.careful)
+
+    @property
+    def guarded(self) -> SqlConnection:
+        """For statements about commands and lanes, which are appended to where that is `later`."""
+        return self.connection if self.later else self.immediate
+
+    @property
+    def connection(self) -> SqlConnection:
         """For every statement: what was appended is written."""
         if self._appended:
             self.flush()
@@ -137,8 +157,8 @@ class Transaction:
             elif many.told:
                 self._tell(many, rows)
             else:
-                many.run(self.immediate, rows)
-                if many.numbered:
+                many.run(self.immediate, rows, self._together)
+                if many.numbered and self.by_number:
                     self._number(rows)
 
     def _number(self, rows: list[Row]) -> None:
@@ -151,7 +171,7 @@ class Transaction:
     def _tell(self, many: Many, rows: list[Row]) -> None:
         """Their numbers follow each other, unless one was there already. Cheaper than RETURNING."""
         before = self.immediate.total_changes()
-        many.run(self.immediate, rows)
+        many.run(self.immediate, rows, self._together)
         made = self.immediate.total_changes() - before
         self.count("publication", "", made)
         last = self.immediate.last_insert_rowid()
@@ -176,7 +196,7 @@ class Transaction:
         """Before the commit: all that was counted is added to the tally."""
         counts, self._counts = self._counts, {}
         rows: list[Row] = [(what, key, more) for (what, key), more in counts.items() if more]
-        _COUNT.run(self.immediate, rows)
+        _COUNT.run(self.immediate, rows, self._together)
 
     def mark(self) -> Mark:
         """Before work that may be undone."""

@@ -16,12 +16,12 @@ from adapter.model.values import replace
 from adapter.server.settings import ApiKey, Role
 from adapter.service.app import App, over
 from adapter.service.settings import Settings
+from adapter.service.stores import store_of
 from adapter.simulator.faults import Script
 from adapter.simulator.meters import PopulationPlan
 from adapter.simulator.registry import registry_of
 from adapter.simulator.server import Simulator
 from adapter.simulator.settings import SimulatorConfig
-from adapter.store.commands.commands import SqliteStore
 from adapter.wire.codec import packaged_codec
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ def a_gateway(
 async def _gateway(
     settings: Settings, head_end: HeadEndUnderTest, clock: ForwardClock
 ) -> AsyncIterator[App]:
-    store = SqliteStore(settings.store.path, now=clock.now)
+    store = store_of(settings.store, now=clock.now)
     await store.open()
     try:
         async with over(store, settings, codec=packaged_codec(), clock=clock) as app:

@@ -1,7 +1,7 @@
 """A gateway in a process of its own, over a store in a folder; measured by what it is asked.
 
 python -m bench.sides.gateway JSON    {"head_end": url, "folder": ..., "meters": n, "waiting": n,
-                                       "counting": false, "sampling": false}
+                                       "counting": false, "sampling": false, "store_url": ""}
 
 It answers lines of JSON: {"do": "run", "work": [...]}, {"do": "submit", "count": n},
 {"do": "ledger"}, and {"do": "await", "count": n} with callback addresses and tokens. With
@@ -37,8 +37,9 @@ from adapter.server.settings import ApiKey, Role
 from adapter.service.app import made_to_stay, running
 from adapter.service.assembly import connect
 from adapter.service.log import start_logging
-from adapter.service.settings import Api, Settings
-from adapter.store.commands.commands import SqliteStore
+from adapter.service.settings import Api, Settings, StoreSettings
+from adapter.service.stores import store_of
+from adapter.store.commands.commands import SqlStore
 from adapter.wire.codec import packaged_codec
 from bench.counts import Counter
 from bench.open_commands import INSTALLED, fill, waiting
@@ -93,7 +94,7 @@ def meters(first: int, count: int) -> Import:
 _CAN: Final = frozenset(kind.value for kind in CommandKind)
 
 
-async def prepare(store: SqliteStore, gateway: Gateway, count: int, waiting: int) -> None:
+async def prepare(store: SqlStore, gateway: Gateway, count: int, waiting: int) -> None:
     """Meters to work with, and commands that wait, in a store that has none."""
     if await store.devices(limit=1):
         return
@@ -143,7 +144,7 @@ class Measured:
     def __init__(
         self,
         gateway: Gateway,
-        store: SqliteStore,
+        store: SqlStore,
         identity: CallbackIdentity,
         counter: Counter | None,
         sampler: Sampler | None,
@@ -237,6 +238,7 @@ async def serve(
     waiting: int = 0,
     counting: bool = False,
     sampling: bool = False,
+    store_url: str = "",
 ) -> None:
     counter = Counter() if counting else None
     clock, listening = SystemClock(), bind("127.0.0.1", 0)
@@ -247,7 +249,8 @@ async def serve(
             codec = packaged_codec()
             identity = CallbackIdentity(url_of(listening, tls=False), (KEY,))
             opening = time.monotonic()
-            store = SqliteStore(Path(folder) / "gateway.db", now=clock.now)
+            place = StoreSettings(path=Path(folder) / "gateway.db", url=store_url)
+            store = store_of(place, now=clock.now)
             await store.open()
             opened = time.monotonic()
             stack.push_async_callback(store.close)

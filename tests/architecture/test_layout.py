@@ -169,7 +169,7 @@ FOLDERS: dict[str, set[str]] = {
     "wire": {"tools"},
     "web": {"api", "console", "listener"},
     "engine": SUBJECTS,
-    "store": SUBJECTS,
+    "store": SUBJECTS | {"postgresql"},
 }
 """The folders of folders; what is not named has none."""
 
@@ -178,7 +178,8 @@ BESIDE: dict[str, set[str]] = {
     "engine": {"clock", "crash_points", "gateway", "inbox", "listing", "loops",
         "private_files", "runner", "sortable_ids", "tracing", "watchers"},
     "store": {
-        "chain", "compression", "database", "files", "memory", "migrate", "rows", "skeletons",
+        "chain", "compression", "connection", "database", "files", "memory", "migrate", "rows",
+        "skeletons",
         "threads", "transaction",
     },
     "web": set(),

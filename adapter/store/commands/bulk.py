@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
 import msgspec
 
 from adapter.commands.activity import State
@@ -12,6 +11,7 @@ from adapter.engine.commands.bulk import BulkHeader, BulkId
 from adapter.engine.commands.ports import Accepted, AuditNote, Submission, Submitted
 from adapter.model.ids import CommandId
 from adapter.store.commands.writing import note_all, submit
+from adapter.store.connection import SqlConnection
 from adapter.store.transaction import Many, Transaction
 
 _INSERT: Final = """
@@ -56,21 +56,21 @@ def put(
     return header
 
 
-def by_id(db: apsw.Connection, id_: BulkId) -> BulkHeader | None:
+def by_id(db: SqlConnection, id_: BulkId) -> BulkHeader | None:
     body = db.execute(_BY_ID, (id_,)).get
     return None if body is None else _header_of(body)
 
 
-def by_key(db: apsw.Connection, key: str) -> BulkHeader | None:
+def by_key(db: SqlConnection, key: str) -> BulkHeader | None:
     body = db.execute(_BY_KEY, (key,)).get
     return None if body is None else _header_of(body)
 
 
-def states(db: apsw.Connection, id_: BulkId) -> Mapping[State, int]:
+def states(db: SqlConnection, id_: BulkId) -> Mapping[State, int]:
     return {State(state): count for state, count in db.execute(_STATES, (id_,))}
 
 
 def rows_of(
-    db: apsw.Connection, id_: BulkId, after: int, limit: int
+    db: SqlConnection, id_: BulkId, after: int, limit: int
 ) -> Sequence[tuple[int, CommandId]]:
     return [(line, CommandId(each)) for line, each in db.execute(_ROWS, (id_, after, limit))]

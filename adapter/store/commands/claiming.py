@@ -4,24 +4,23 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from adapter.commands.activity import Work
 from adapter.commands.flows import Operation
 from adapter.model.ids import CommandId
 from adapter.store.commands import queries
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
 
 _BEFORE_ALL: Final = -(2**63)
 
 
-def is_due(connection: apsw.Connection, work: Work, now: datetime) -> bool:
+def is_due(connection: SqlConnection, work: Work, now: datetime) -> bool:
     """Whether a claim may find something: most looks find nothing, and write nothing then."""
     return any(first <= micros(now) for _, _, first in claim_groups(connection, work))
 
 
-def attention_is_due(connection: apsw.Connection, now: datetime) -> bool:
+def attention_is_due(connection: SqlConnection, now: datetime) -> bool:
     """Whether some command's own time has come, also of one that is not free."""
     return connection.execute(queries.ANY_DUE, (micros(now),)).get is not None
 
@@ -61,7 +60,7 @@ def claim(
     return [(row[2], (row[3], row[2], row[4], row[0])) for row in taken]
 
 
-def claim_groups(connection: apsw.Connection, work: Work) -> Iterable[tuple[int, str, int]]:
+def claim_groups(connection: SqlConnection, work: Work) -> Iterable[tuple[int, str, int]]:
     """(priority, operation, earliest due) of all that has this work, most urgent first."""
     row = connection.execute(queries.NEXT_CLAIM_PRIORITY, (work, _BEFORE_ALL)).get
     while row is not None:

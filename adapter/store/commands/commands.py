@@ -1,4 +1,4 @@
-"""Commands, what comes in and what goes out, in SQLite."""
+"""Commands, what comes in and what goes out, in a database."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -49,28 +49,23 @@ from adapter.store.commands import bulk, claiming, parking, reading, receiving, 
 from adapter.store.commands import inbox as intake
 from adapter.store.compression import PLAIN
 from adapter.store.database import Database
+from adapter.store.files_database import FileDatabase
 from adapter.store.memory import MOST_COMMANDS, command_memory
 from adapter.store.registry import importing
 from adapter.store.upkeep import leases
-from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
+from adapter.store.upkeep.failed_rows import note_unreadable, readable
+from adapter.store.upkeep.unreadable import made_of
 
 _FEW: Final = 200
 """So many devices may be looked up beside the engine's own questions; more go with the slow."""
 
 
-class SqliteStore:
+class SqlStore:
     """The Store port over a Database, which it opens and closes. `remembered` bounds the commands
-    that are kept at hand, with their meters; 0: each is read from the file."""
+    that are kept at hand, with their meters; 0: each is read from the database."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        now: Callable[[], datetime],
-        vfs: str | None = None,
-        remembered: int = MOST_COMMANDS,
-    ) -> None:
-        self.database = Database(path, now=now, vfs=vfs, remembering=remembered > 0)
+    def __init__(self, database: Database, *, now: Callable[[], datetime], remembered: int) -> None:
+        self.database = database
         """What the stores of the other subjects are built on."""
         self.set_aside = self.database.set_aside
         self._now = now
@@ -393,3 +388,18 @@ class SqliteStore:
         self, *, after: DeviceId | None = None, limit: int = 100
     ) -> Sequence[DeviceView]:
         return await self.database.query(lambda db: reading.devices(db, after, limit))
+
+
+class SqliteStore(SqlStore):
+    """Over SQLite files. `vfs` names a registered SQLite file layer."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        vfs: str | None = None,
+        remembered: int = MOST_COMMANDS,
+    ) -> None:
+        database = FileDatabase(path, now=now, vfs=vfs, remembering=remembered > 0)
+        super().__init__(database, now=now, remembered=remembered)

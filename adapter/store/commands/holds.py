@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
 import msgspec
 
 from adapter.commands.activity import State
@@ -12,6 +11,7 @@ from adapter.commands.flows import EFFECT_OF
 from adapter.engine.commands.ports import AuditNote, Publication
 from adapter.engine.commands.switch_holds import Hold, HoldReason
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, moment
 from adapter.store.transaction import Transaction
@@ -25,7 +25,8 @@ ON CONFLICT (reason) DO UPDATE SET body = excluded.body"""
 DROP: Final = "DELETE FROM switch_hold WHERE reason = ?"
 _SEEN: Final = "SELECT at FROM clock_seen"
 _NEWEST: Final = "SELECT at FROM audit ORDER BY seq DESC LIMIT 1"
-_PUT_SEEN: Final = "INSERT OR REPLACE INTO clock_seen (one, at) VALUES (1, ?)"
+_PUT_SEEN: Final = """
+INSERT INTO clock_seen (one, at) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET at = excluded.at"""
 _NEWEST_ENTRY: Final = "SELECT coalesce(max(seq), 0) FROM audit"
 _STATES: Final = ", ".join(f"'{each.value}'" for each in State if not each.rests)
 _KINDS: Final = ", ".join(f"'{each.value}'" for each in EFFECT_OF)
@@ -42,7 +43,7 @@ class SqliteHolds:
         self._store = store
 
     async def holds(self) -> Sequence[Hold]:
-        def work(db: apsw.Connection) -> list[Hold]:
+        def work(db: SqlConnection) -> list[Hold]:
             return [_decode(_bytes(body)) for (body,) in db.execute(_ALL)]
 
         return await self._store.read(work)
@@ -79,7 +80,7 @@ class SqliteHolds:
         await self._store.write(work)
 
     async def clock_seen(self) -> datetime | None:
-        def work(db: apsw.Connection) -> int | None:
+        def work(db: SqlConnection) -> int | None:
             found: int | None = db.execute(_SEEN).get
             newest: int | None = db.execute(_NEWEST).get
             return newest if found is None else found
@@ -94,20 +95,20 @@ class SqliteHolds:
         await self._store.write(work)
 
     async def newest(self) -> int:
-        def work(db: apsw.Connection) -> int:
+        def work(db: SqlConnection) -> int:
             found: int = db.execute(_NEWEST_ENTRY).get
             return found
 
         return await self._store.read(work)
 
     async def switches_open(self) -> bool:
-        def work(db: apsw.Connection) -> bool:
+        def work(db: SqlConnection) -> bool:
             return any(db.execute(query).get for query in (_OPEN_SWITCH, _OPEN_ORDER))
 
         return await self._store.query(work)
 
     async def last_dated(self, after: int, *, since: datetime, until: datetime) -> int | None:
-        def work(db: apsw.Connection) -> int | None:
+        def work(db: SqlConnection) -> int | None:
             found: int | None = db.execute(_LAST_DATED, (after, micros(since), micros(until))).get
             return found
 

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-import apsw
-
 from adapter.commands.activity import Command
 from adapter.engine.commands.correlator import STATUS_CHANGED
 from adapter.engine.commands.ports import (
@@ -20,6 +18,7 @@ from adapter.model.ids import CommandId, InboxId, RequestToken
 from adapter.model.reading import InitialMeasurement
 from adapter.store.commands import queries
 from adapter.store.compression import compressed
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import STATUS, as_list, encode, micros, micros_or_none
 from adapter.store.skeletons import IN_XML
 from adapter.store.transaction import Row, Transaction
@@ -75,7 +74,8 @@ def put_judged(tx: Transaction, messages: Iterable[JudgedMessage], command: Comm
             owner = None
             token = None if tokens[item.communication] == token else token
             place = tx.numbers.get(item.communication, place)
-            operation = STATUS if operation == STATUS_CHANGED else operation
+            if tx.by_number and operation == STATUS_CHANGED:
+                operation = STATUS
         digest = hashlib.sha256(item.raw).digest()
         first = (operation, micros(item.at), each.state, place, item.remote, each.reason)
         row = (*first, digest, owner, token, False, *_small(tx, item.raw))
@@ -100,14 +100,14 @@ def _first_columns(item: Received, state: InboxState, reason: str) -> Row:
     return item.operation, micros(item.at), state, item.communication, item.remote, reason
 
 
-def unpark(connection: apsw.Connection, tokens: Sequence[RequestToken]) -> None:
+def unpark(connection: SqlConnection, tokens: Sequence[RequestToken]) -> None:
     """Those that wait for these tokens are due, with those that gave way to others."""
     if tokens:
         for query in (queries.UNPARK, queries.UNPARK_PUSHED_OUT):
             connection.execute(query, (as_list(tokens),))
 
 
-def dispose(connection: apsw.Connection, dispositions: Iterable[Disposition]) -> None:
+def dispose(connection: SqlConnection, dispositions: Iterable[Disposition]) -> None:
     for item in dispositions:
         connection.execute(
             queries.DISPOSE,

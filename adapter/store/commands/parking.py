@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from adapter.engine.commands.ports import ROW_BYTES, AuditNote
 from adapter.store.commands import queries
 from adapter.store.commands.receiving import remove
 from adapter.store.commands.writing import note_all
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
 
@@ -47,12 +46,12 @@ def push_out(tx: Transaction, most: int, now: datetime) -> int:
     return len(moved)
 
 
-def unknown_bytes(connection: apsw.Connection) -> int:
+def unknown_bytes(connection: SqlConnection) -> int:
     """What those in quarantine cost that came at the bare address, with a token nobody knows."""
     return int(connection.execute(queries.UNKNOWN_COST, (ROW_BYTES,)).get)
 
 
-def oldest_unknown(connection: apsw.Connection, excess: int) -> list[list[int]]:
+def oldest_unknown(connection: SqlConnection, excess: int) -> list[list[int]]:
     """The oldest of them that cost `excess` bytes together, in parts for one transaction each."""
     found: list[int] = []
     for inbox, cost in connection.execute(queries.OLDEST_UNKNOWN, (ROW_BYTES,)):
@@ -71,9 +70,7 @@ def remove_unknown(tx: Transaction, numbers: Sequence[int], now: datetime) -> in
     return sum(costs.values())
 
 
-def _still_unknown(
-    connection: apsw.Connection, numbers: Sequence[int]
-) -> Iterator[tuple[int, int]]:
+def _still_unknown(connection: SqlConnection, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     for number in numbers:
         cost = connection.execute(queries.UNKNOWN_STILL, (ROW_BYTES, number)).get
         if cost is not None:

@@ -18,9 +18,13 @@ from adapter.store.upkeep.free_rows import as_text, free, not_failed, not_set_as
 INSERT_COMMAND: Final = """
 INSERT INTO command (id, key, kind, state, wake, version, noted, activity)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+INSERT_COMMANDS: Final = Many(
+    "INSERT INTO command (number, id, key, kind, state, wake, version, noted, activity)", 9
+)
+"""With numbers that were taken before."""
 UNDO_COMMAND: Final = "DELETE FROM command WHERE number = ?"
 INSERT_ASKED: Final = Many("INSERT INTO asked (number, content, request, targets)", 4)
-INSERT_TARGET: Final = Many("INSERT OR IGNORE INTO target (device, command)", 2)
+INSERT_TARGET: Final = Many("INSERT INTO target (device, command)", 2, " ON CONFLICT DO NOTHING")
 _CONTENT: Final = (
     "SELECT id, content FROM command JOIN asked ON asked.number = command.number WHERE "
 )
@@ -29,7 +33,9 @@ CONTENT_OF_COMMAND: Final = _CONTENT + "id = ?"
 # The guard is the version. Most saves leave state and wake as they are: then no index is written.
 # ?1 number, ?2 version, ?3 noted, ?4 state, ?5 wake, ?6 activity or NULL where it stays as it is
 _SAVE: Final = "UPDATE command SET version = ?2 + 1, noted = ?3"
-_AS_IT_IS: Final = " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS ?5"
+_AS_IT_IS: Final = (
+    " WHERE number = ?1 AND version = ?2 AND state = ?4 AND wake IS NOT DISTINCT FROM ?5"
+)
 SAVE_VERSION: Final = Each(_SAVE + _AS_IT_IS)
 SAVE_ACTIVITY: Final = Each(_SAVE + ", activity = ?6" + _AS_IT_IS)
 # State and wake are in indexes of their own: what stays is not written again.
@@ -52,7 +58,7 @@ WHERE id IN (SELECT value FROM json_each(?))"""
 # For lists: the targets of a city, page after page of such commands, would fill the memory.
 LIST_COMMANDS: Final = """
 SELECT id, kind, state, version, activity, request,
-       iif(length(targets) > :most, CAST('[]' AS BLOB), targets),
+       CASE WHEN length(targets) > :most THEN CAST('[]' AS BLOB) ELSE targets END,
        CASE WHEN length(targets) <= :most THEN 0
             WHEN json_valid(CAST(targets AS TEXT)) THEN json_array_length(CAST(targets AS TEXT)) END
 FROM command JOIN asked ON asked.number = command.number
@@ -167,10 +173,16 @@ WHERE lane.name = ? AND communication.state IN ('sending', 'awaiting', 'fetching
     AND communication.operation IN ({", ".join(f"'{x}'" for x in sorted(flows.SWITCH_OPERATIONS))})
 LIMIT 1"""
 TAKE_FREE_LANES: Final = Many("INSERT INTO lane (name, command)", 2)
-TAKE_LANE: Final = "INSERT OR REPLACE INTO lane (name, command) VALUES (?, ?)"
+TRY_FREE_LANES: Final = Many(
+    "INSERT INTO lane (name, command)", 2, " ON CONFLICT (name) DO NOTHING"
+)
+TAKE_LANE: Final = """
+INSERT INTO lane (name, command) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET command = excluded.command"""
 RELEASE_LANES: Final = """
 DELETE FROM lane WHERE command IN (
     SELECT number FROM command WHERE id IN (SELECT value FROM json_each(?)))"""
+RELEASE_OF: Final = Each("DELETE FROM lane WHERE command = ?", counted=False)
 GIVE_UP_LANES: Final = "DELETE FROM lane WHERE command = ?"
 HOLDERS: Final = """
 SELECT name, id FROM lane JOIN command ON number = command
@@ -210,7 +222,10 @@ UPDATE rejected SET times = times + 1, last_at = :at WHERE id = (
     ORDER BY rejected.id DESC LIMIT 1)
 RETURNING id"""
 _OPERATION: Final = f"""
-iif(inbox.operation = {rows.STATUS}, '{correlator.STATUS_CHANGED}', inbox.operation)"""
+CASE inbox.operation WHEN {rows.STATUS} THEN '{correlator.STATUS_CHANGED}'
+    ELSE inbox.operation END"""
+_COMMUNICATION: Final = """
+CASE typeof(communication) WHEN 'integer' THEN told.id ELSE communication END"""
 _INBOX_COLUMNS: Final = """
 SELECT inbox.id, {operation}, coalesce(inbox.raw, inbox_raw.raw), at, {communication},
        inbox.remote, inbox.state, reason, {command}, {token}, inbox_spool.file, inbox_spool.bytes,
@@ -231,7 +246,7 @@ LEFT JOIN rejected ON rejected.id = inbox.id
 _INBOX: Final = (
     _INBOX_COLUMNS.format(
         operation=_OPERATION,
-        communication="iif(typeof(communication) = 'integer', told.id, communication)",
+        communication=_COMMUNICATION,
         command="coalesce(inbox.command, told.command)",
         token="coalesce(inbox.token, told.token)",
         skeleton="skeleton.text",
@@ -281,6 +296,9 @@ UPDATE inbox SET state = ?, reason = ?, command = ?, token = ?, wake = ? WHERE i
 UNPARK: Final = """
 UPDATE inbox INDEXED BY inbox_token SET wake = 0
 WHERE state = 'parked' AND token IN (SELECT value FROM json_each(?))"""
+UNPARK_ONE: Final = Each(
+    "UPDATE inbox SET wake = 0 WHERE state = 'parked' AND token = ?", counted=False
+)
 # It may have become known since somebody looked; then nothing else would bring it back soon.
 UNPARK_KNOWN: Final = """
 UPDATE inbox SET wake = 0 WHERE id = :inbox AND communication IS NULL
@@ -290,6 +308,12 @@ UNPARK_PUSHED_OUT: Final = """
 UPDATE inbox INDEXED BY inbox_pushed_out SET state = 'parked', wake = 0
 WHERE state = 'quarantined' AND wake IS NOT NULL
     AND token IN (SELECT value FROM json_each(?))"""
+UNPARK_ONE_PUSHED_OUT: Final = Each(
+    """
+UPDATE inbox SET state = 'parked', wake = 0
+WHERE state = 'quarantined' AND wake IS NOT NULL AND token = ?""",
+    counted=False,
+)
 # What was given up keeps a wake as well: both come back when their token becomes known.
 _UNKNOWN: Final = "state = 'quarantined' AND wake IS NOT NULL AND communication IS NULL"
 UNKNOWN_COST: Final = f"""
@@ -349,14 +373,15 @@ SELECT seq, at, form, body FROM publication
 WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"""
 DELIVERED: Final = """
 INSERT INTO sink_cursor (sink, seq) VALUES (?, ?)
-ON CONFLICT (sink) DO UPDATE SET seq = max(seq, excluded.seq)"""
+ON CONFLICT (sink) DO UPDATE SET seq = max(sink_cursor.seq, excluded.seq)"""
 
 INSERT_AUDIT: Final = Many("INSERT INTO audit (seq, at, subject, form, previous, note, digest)", 7)
 AUDIT_HEAD: Final = "SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1"
-_AUDIT: Final = """
-SELECT seq, at, CASE typeof(subject) WHEN 'text' THEN subject ELSE
-    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END,
-    form, skeleton.text, note, digest
+_SUBJECT: Final = """
+CASE typeof(subject) WHEN 'text' THEN subject ELSE
+    coalesce((SELECT id FROM command WHERE number = audit.subject), '') END"""
+_AUDIT: Final = f"""
+SELECT seq, at, {_SUBJECT}, form, skeleton.text, note, digest
 FROM audit LEFT JOIN skeleton ON skeleton.number = audit.form """
 AUDIT_ALL: Final = _AUDIT + "WHERE seq > ? ORDER BY seq LIMIT ?"
 # From the command back, entry by entry; then what was noted without it.
@@ -366,9 +391,10 @@ WITH RECURSIVE linked (seq) AS (
     UNION ALL SELECT previous FROM linked JOIN audit ON audit.seq = linked.seq
     WHERE previous < audit.seq AND previous > :after
 )"""
-_ABOUT: Final = """
+_NUMBER_OF_SUBJECT: Final = "UNION ALL SELECT number FROM command WHERE id = :subject"
+_ABOUT: Final = f"""
 previous IS NULL
-    AND subject IN (SELECT :subject UNION ALL SELECT number FROM command WHERE id = :subject
+    AND subject IN (SELECT :subject {_NUMBER_OF_SUBJECT}
                     UNION ALL SELECT id FROM communication WHERE command = :subject)"""
 AUDIT_OF_SUBJECT: Final = f"""{_LINKED}{_AUDIT}
 WHERE seq IN (SELECT seq FROM linked UNION ALL SELECT seq FROM audit WHERE {_ABOUT})
@@ -417,13 +443,16 @@ ORDER BY at, request DESC"""
 
 # ---------------------------------------------------------------- measurements
 
-INSERT_MEASUREMENT: Final = Many("INSERT OR IGNORE INTO measurement (id, device, ends_at, body)", 4)
+INSERT_MEASUREMENT: Final = Many(
+    "INSERT INTO measurement (id, device, ends_at, body)", 4, " ON CONFLICT DO NOTHING"
+)
 MEASUREMENTS: Final = """
 SELECT body FROM measurement WHERE device = ? ORDER BY ends_at DESC, id DESC LIMIT ?"""
 
 # ---------------------------------------------------------------- registry
 
-UPSERT_DEVICE: Final = "INSERT OR REPLACE INTO device (id, body) VALUES (?, ?)"
+_OF_ID: Final = " (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+UPSERT_DEVICE: Final = f"INSERT INTO device{_OF_ID}"
 LEAVE_GROUPS: Final = "DELETE FROM device_group WHERE device = ?"
 JOIN_GROUP: Final = "INSERT INTO device_group (name, device) VALUES (?, ?)"
 DEVICES_LIKE: Final = "SELECT id FROM device WHERE id = ? COLLATE NOCASE LIMIT 1"
@@ -431,7 +460,7 @@ SERVICE_POINTS_LIKE: Final = """
 SELECT id FROM service_point WHERE id = ? COLLATE NOCASE LIMIT 1"""
 GROUP_KNOWN: Final = "SELECT 1 FROM device_group WHERE name = ? LIMIT 1"
 GROUPS_LIKE: Final = "SELECT name FROM device_group WHERE name = ? COLLATE NOCASE LIMIT 1"
-UPSERT_SERVICE_POINT: Final = "INSERT OR REPLACE INTO service_point (id, body) VALUES (?, ?)"
+UPSERT_SERVICE_POINT: Final = f"INSERT INTO service_point{_OF_ID}"
 INSTALL_GUARD: Final = """
 SELECT version FROM install_event WHERE device = ? AND service_point = ? AND installed_at = ?"""
 INSTALL_OPEN: Final = "SELECT 1 FROM install_event WHERE device = ? AND removed = 0"
@@ -444,15 +473,16 @@ LEAVE_ENDPOINT: Final = "DELETE FROM endpoint_device WHERE device = ?"
 TAKE_ENDPOINT: Final = "INSERT INTO endpoint_device (device, key) VALUES (?, ?)"
 DEVICES_AT: Final = "SELECT device FROM endpoint_device WHERE key = ? ORDER BY device"
 # With the install event that is open, else the one that ended last.
-_VIEWS: Final = """
-SELECT json_each.value, device.body, installed.body, service_point.body
-FROM {tables} LEFT JOIN install_event AS installed
+_INSTALLED: Final = """LEFT JOIN install_event AS installed
     ON (installed.device, installed.removed, installed.installed_at, installed.service_point) = (
         SELECT device, removed, installed_at, service_point FROM install_event AS each
         WHERE each.device = device.id
-        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1)
+        ORDER BY removed, installed_at DESC, service_point DESC LIMIT 1)"""
+_VIEWS: Final = f"""
+SELECT json_each.value, device.body, installed.body, service_point.body
+FROM {{tables}} {_INSTALLED}
 LEFT JOIN service_point ON service_point.id = installed.service_point
-ORDER BY {order}"""
+ORDER BY {{order}}"""
 VIEWS: Final = _VIEWS.format(
     tables="json_each(?) CROSS JOIN device ON device.id = json_each.value",
     order="json_each.key",

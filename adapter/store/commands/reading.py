@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import apsw
 import msgspec
 from msgspec import Struct
 
@@ -46,8 +45,9 @@ from adapter.store import chain, rows
 from adapter.store.commands import queries
 from adapter.store.commands.claiming import claim_groups
 from adapter.store.compression import expanded, expanded_or_damaged
+from adapter.store.connection import Rows, SqlConnection
 from adapter.store.rows import encode, micros, moment
-from adapter.store.upkeep.failed_rows import made_of, unreadable_rows
+from adapter.store.upkeep.unreadable import made_of, unreadable_rows
 
 _AFTER_ALL: Final = "\U0010ffff"
 _HIGHEST: Final = 2**63 - 1
@@ -55,7 +55,7 @@ _MOST_LISTED_BYTES: Final = 65_536
 """Of the targets of a command in a list: some thousand."""
 
 
-def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
+def load(connection: SqlConnection, ids: Sequence[CommandId]) -> dict[CommandId, Command]:
     """In the order asked for; unknown ones are left out."""
     wanted = encode(ids)
     communications: dict[str, list[Communication]] = {}
@@ -70,7 +70,7 @@ def load(connection: apsw.Connection, ids: Sequence[CommandId]) -> dict[CommandI
     return {command: found[command] for command in ids if command in found}
 
 
-def sending(connection: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+def sending(connection: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
     """(communication, row) of each; `leased` reads the rows."""
     return [(row[1], row) for row in connection.execute(queries.SENDING)]
 
@@ -86,7 +86,7 @@ def leased(row: tuple[Any, ...]) -> Leased:
 
 
 def next_wake(
-    connection: apsw.Connection, skip: frozenset[Operation] = frozenset()
+    connection: SqlConnection, skip: frozenset[Operation] = frozenset()
 ) -> datetime | None:
     times: list[int | None] = [
         connection.execute(query).get
@@ -103,7 +103,7 @@ def next_wake(
 
 
 def find(
-    connection: apsw.Connection,
+    connection: SqlConnection,
     communications: Sequence[CommunicationId],
     tokens: Sequence[RequestToken],
 ) -> list[Found]:
@@ -125,7 +125,7 @@ def find(
     return list({item.communication.id: item for item in ordered}.values())
 
 
-def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+def holders(connection: SqlConnection, lanes: Sequence[str]) -> dict[str, CommandId]:
     return dict(connection.execute(queries.HOLDERS, (encode(lanes),)))
 
 
@@ -133,7 +133,7 @@ def holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, Comm
 
 
 def list_commands(
-    connection: apsw.Connection, wanted: Filter, most: int = MOST_LOOKED_AT
+    connection: SqlConnection, wanted: Filter, most: int = MOST_LOOKED_AT
 ) -> Listing[Command, CommandId]:
     ids: list[CommandId] = []
     first = first_id_since(wanted.asked.since)
@@ -156,7 +156,7 @@ def first_id_since(at: datetime | None) -> str:
     return "" if at is None else sortable_id(max(micros(at), 0) // 1000, 0)
 
 
-def listed(connection: apsw.Connection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
+def listed(connection: SqlConnection, ids: Sequence[CommandId]) -> Listing[Command, CommandId]:
     """As `load`, but without what fills the memory: of a page nobody asks for each target."""
     wanted = encode(ids).decode()
     communications: dict[str, list[Sequence[Any]]] = {}
@@ -182,7 +182,7 @@ def _listed_command(whole: tuple[tuple[Any, ...] | None, Sequence[Sequence[Any]]
     return replace(command, left_out=left_out)
 
 
-def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[CommandId]:
+def _candidates(connection: SqlConnection, wanted: Filter) -> Iterator[CommandId]:
     """Ids, newest first, by the index that leaves the least to look through."""
     before = wanted.before or _AFTER_ALL
     if wanted.device is not None:
@@ -202,12 +202,12 @@ def _candidates(connection: apsw.Connection, wanted: Filter) -> Iterator[Command
         yield from _ids(connection, queries.LIST_ALL, {"before": before})
 
 
-def _ids(connection: apsw.Connection, query: str, values: dict[str, str]) -> Iterator[CommandId]:
+def _ids(connection: SqlConnection, query: str, values: dict[str, str]) -> Iterator[CommandId]:
     for (command,) in connection.execute(query, values):
         yield command
 
 
-def _open_ids(connection: apsw.Connection, before: str) -> Iterator[CommandId]:
+def _open_ids(connection: SqlConnection, before: str) -> Iterator[CommandId]:
     runs = [
         _ids(connection, queries.OPEN_COMMANDS, {"state": state, "before": before})
         for state in State
@@ -216,7 +216,7 @@ def _open_ids(connection: apsw.Connection, before: str) -> Iterator[CommandId]:
     return heapq.merge(*runs, reverse=True)
 
 
-def _fits(connection: apsw.Connection, command: CommandId, wanted: Filter) -> bool:
+def _fits(connection: SqlConnection, command: CommandId, wanted: Filter) -> bool:
     kind, state = connection.execute(queries.COMMAND_MARKS, (command,)).get
     return (
         wanted.kind in (None, kind)
@@ -237,7 +237,7 @@ class _Asked(Struct):
 _asked_of: Final = msgspec.json.Decoder(_Asked).decode
 
 
-def _asked_by(connection: apsw.Connection, command: CommandId, wanted: AskedFilter) -> bool:
+def _asked_by(connection: SqlConnection, command: CommandId, wanted: AskedFilter) -> bool:
     """Also where nobody can tell: the row is listed as unreadable."""
     requester, reference = wanted.requester, wanted.reference
     if requester is None and reference is None:
@@ -249,7 +249,7 @@ def _asked_by(connection: apsw.Connection, command: CommandId, wanted: AskedFilt
     return requester in (None, asked.requester) and reference in (None, asked.reference)
 
 
-def changed_since(connection: apsw.Connection, subject: str, at: datetime | None) -> bool:
+def changed_since(connection: SqlConnection, subject: str, at: datetime | None) -> bool:
     """Whether something was done to a command or an order at that time or later, by the audit."""
     if at is None:
         return True
@@ -257,12 +257,12 @@ def changed_since(connection: apsw.Connection, subject: str, at: datetime | None
     return bool(connection.execute(queries.CHANGED_SINCE, values).get)
 
 
-def by_key(connection: apsw.Connection, key: str) -> CommandId | None:
+def by_key(connection: SqlConnection, key: str) -> CommandId | None:
     row = connection.execute(queries.COMMAND_OF_KEY, (key,)).get
     return None if row is None else row[0]
 
 
-def outcomes(connection: apsw.Connection, command: CommandId) -> list[EndpointOutcome]:
+def outcomes(connection: SqlConnection, command: CommandId) -> list[EndpointOutcome]:
     """Ordered by endpoint."""
     found = connection.execute(queries.OUTCOMES, (command,))
     return [rows.decode_outcome(body) for (body,) in found]
@@ -276,7 +276,7 @@ UNADDRESSED_SHARE: Final = 4
 more of them come along with one that does: it waits until all of its batch are done."""
 
 
-def _inbox_rows(connection: apsw.Connection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
+def _inbox_rows(connection: SqlConnection, query: str, values: tuple[Any, ...]) -> list[InboxRow]:
     return [inbox_row_of(row) for row in connection.execute(query, values)]
 
 
@@ -316,7 +316,7 @@ def whole_inbox_row_of(row: tuple[Any, ...]) -> InboxRow:
 
 
 def unread(
-    connection: apsw.Connection, limit: int, now: datetime
+    connection: SqlConnection, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """(number, row) of each: the addressed first, then the others, each oldest first."""
     names = {"now": micros(now), "limit": limit}
@@ -332,13 +332,13 @@ def unread(
     return [(row[0], row) for row in found]
 
 
-def untaken(connection: apsw.Connection, until: datetime) -> bool:
+def untaken(connection: SqlConnection, until: datetime) -> bool:
     oldest = (connection.execute(sql).get for sql in (queries.FIRST_UNTAKEN, queries.FIRST_TAKING))
     return any(at is not None and at <= micros(until) for at in oldest)
 
 
 def inbox(
-    connection: apsw.Connection, state: InboxState | None, limit: int, before: InboxId | None
+    connection: SqlConnection, state: InboxState | None, limit: int, before: InboxId | None
 ) -> list[InboxRow]:
     until = _HIGHEST if before is None else before
     if state is None:
@@ -348,7 +348,7 @@ def inbox(
     return _inbox_rows(connection, queries.INBOX_STATE, (state, until, limit))
 
 
-def inbox_row(connection: apsw.Connection, inbox_id: InboxId) -> InboxRow | None:
+def inbox_row(connection: SqlConnection, inbox_id: InboxId) -> InboxRow | None:
     return next(iter(_inbox_rows(connection, queries.INBOX_ROW, (inbox_id,))), None)
 
 
@@ -356,7 +356,7 @@ def inbox_row(connection: apsw.Connection, inbox_id: InboxId) -> InboxRow | None
 
 
 def measurements(
-    connection: apsw.Connection, device: DeviceId, limit: int
+    connection: SqlConnection, device: DeviceId, limit: int
 ) -> list[InitialMeasurement]:
     """Those that end last come first."""
     found = connection.execute(queries.MEASUREMENTS, (device, limit))
@@ -367,7 +367,7 @@ def measurements(
 
 
 def audit(
-    connection: apsw.Connection, subject: str | None, after: int, limit: int
+    connection: SqlConnection, subject: str | None, after: int, limit: int
 ) -> list[AuditEntry]:
     if subject is None:
         found = connection.execute(queries.AUDIT_ALL, (after, limit))
@@ -386,17 +386,17 @@ def audit(
     ]
 
 
-def _digest_before(connection: apsw.Connection, seq: int) -> bytes:
+def _digest_before(connection: SqlConnection, seq: int) -> bytes:
     digest: bytes | None = connection.execute(queries.AUDIT_DIGEST, (seq - 1,)).get
     return chain.ORIGIN if digest is None else digest
 
 
-def audit_head(connection: apsw.Connection) -> chain.Head:
+def audit_head(connection: SqlConnection) -> chain.Head:
     row = connection.execute(queries.AUDIT_HEAD).get
     return chain.Head() if row is None else chain.Head(seq=row[0], digest=row[1])
 
 
-def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
+def verify(connection: SqlConnection, heads: Sequence[chain.Head]) -> int:
     """Whether the audit's chain is whole, and the ledger's counts are right; entries in the audit.
     Raises StoreFailed."""
     walk = connection.execute(queries.AUDIT_WALK)
@@ -409,13 +409,13 @@ def verify(connection: apsw.Connection, heads: Sequence[chain.Head]) -> int:
     return entries
 
 
-def _entries(walk: apsw.Cursor) -> Iterator[tuple[int, int, bytes, bytes]]:
+def _entries(walk: Rows) -> Iterator[tuple[int, int, bytes, bytes]]:
     for seq, at, subject, form, skeleton, note, digest in walk:
         short = expanded_or_damaged(form, note, skeleton)
         yield seq, at, rows.whole_note(short, subject), digest
 
 
-def verify_links(connection: apsw.Connection) -> None:
+def verify_links(connection: SqlConnection) -> None:
     """Raises StoreFailed where an entry of the audit is not found from its command."""
     broken = connection.execute(queries.BROKEN_LINK).get
     if broken is not None:
@@ -425,7 +425,7 @@ def verify_links(connection: apsw.Connection) -> None:
         raise StoreFailed("entries of the audit are not found from their commands")
 
 
-def ledger(connection: apsw.Connection) -> Ledger:
+def ledger(connection: SqlConnection) -> Ledger:
     counts: dict[str, dict[str, int]] = {}
     for what, key, count in connection.execute(queries.TALLY):
         counts.setdefault(what, {})[key] = count
@@ -442,7 +442,7 @@ def ledger(connection: apsw.Connection) -> Ledger:
     )
 
 
-def verify_ledger(connection: apsw.Connection) -> None:
+def verify_ledger(connection: SqlConnection) -> None:
     """Raises StoreFailed where the counts that are kept are not those of the rows."""
     kept, counted = ([*connection.execute(sql)] for sql in (queries.TALLY, queries.COUNT))
     if kept != counted:
@@ -450,7 +450,7 @@ def verify_ledger(connection: apsw.Connection) -> None:
         raise StoreFailed(f"the counts that are kept are not those of the rows: {wrong}")
 
 
-def messages(connection: apsw.Connection, command: CommandId) -> list[Logged]:
+def messages(connection: SqlConnection, command: CommandId) -> list[Logged]:
     found = connection.execute(queries.MESSAGES, {"command": command})
     return sorted((each for row in found for each in _logged(*row)), key=lambda each: each.at)
 
@@ -482,7 +482,7 @@ def _logged(
 
 
 def outbox(
-    connection: apsw.Connection, sink: str, after: int, limit: int, now: datetime
+    connection: SqlConnection, sink: str, after: int, limit: int, now: datetime
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """(key, row) of each; `publication` reads the rows."""
     named = {"sink": sink, "after": after, "limit": limit, "now": micros(now)}
@@ -491,7 +491,7 @@ def outbox(
 
 
 def publications(
-    connection: apsw.Connection, sink: str, numbers: Sequence[int]
+    connection: SqlConnection, sink: str, numbers: Sequence[int]
 ) -> list[tuple[object, tuple[Any, ...]]]:
     """The same, of those numbers that are there."""
     found = connection.execute(queries.PUBLICATIONS, (encode(numbers).decode(),))
@@ -507,7 +507,7 @@ def publication(row: tuple[Any, ...]) -> PublicationRow:
 # ---------------------------------------------------------------- registry
 
 
-def views(connection: apsw.Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
+def views(connection: SqlConnection, devices: Iterable[DeviceId]) -> dict[DeviceId, DeviceView]:
     """The devices that exist, in the order asked for."""
     found = connection.execute(queries.VIEWS, (rows.as_list(dict.fromkeys(devices)),))
     return {device: _view(*bodies) for device, *bodies in found}
@@ -522,7 +522,7 @@ def _view(device: bytes, install: bytes | None, point: bytes | None) -> DeviceVi
 
 
 def at_endpoints(
-    connection: apsw.Connection, endpoints: Sequence[EndpointId]
+    connection: SqlConnection, endpoints: Sequence[EndpointId]
 ) -> dict[EndpointId, Sequence[DeviceView]]:
     keys = {each: endpoint_key(each) for each in endpoints}
     held: dict[str, list[DeviceView]] = {}
@@ -535,12 +535,12 @@ def at_endpoints(
     return {each: held.get(key, []) for each, key in keys.items()}
 
 
-def in_use(connection: apsw.Connection, key: str) -> list[DeviceView]:
+def in_use(connection: SqlConnection, key: str) -> list[DeviceView]:
     found = connection.execute(queries.VIEWS_AT, (rows.as_list([key]),))
     return [view for view in (_view(*bodies) for _, *bodies in found) if view.in_use]
 
 
-def shared_endpoints(connection: apsw.Connection) -> dict[EndpointId, Sequence[DeviceView]]:
+def shared_endpoints(connection: SqlConnection) -> dict[EndpointId, Sequence[DeviceView]]:
     found: dict[EndpointId, Sequence[DeviceView]] = {}
     for (key,) in list(connection.execute(queries.SHARED_ENDPOINTS)):
         devices = in_use(connection, key)
@@ -549,10 +549,10 @@ def shared_endpoints(connection: apsw.Connection) -> dict[EndpointId, Sequence[D
     return found
 
 
-def members(connection: apsw.Connection, group: str) -> list[DeviceId]:
+def members(connection: SqlConnection, group: str) -> list[DeviceId]:
     return [device for (device,) in connection.execute(queries.MEMBERS, (group,))]
 
 
-def devices(connection: apsw.Connection, after: DeviceId | None, limit: int) -> list[DeviceView]:
+def devices(connection: SqlConnection, after: DeviceId | None, limit: int) -> list[DeviceView]:
     ids = [row[0] for row in connection.execute(queries.DEVICES_AFTER, (after or "", limit))]
     return list(views(connection, ids).values())

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from adapter.engine.commands.ports import (
     ROW_BYTES,
     AuditNote,
@@ -17,6 +15,7 @@ from adapter.model.ids import InboxId
 from adapter.store.commands import queries
 from adapter.store.commands.inbox import put_received
 from adapter.store.commands.writing import note_all
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
 
@@ -65,7 +64,7 @@ def _reject(tx: Transaction, inbox: InboxId, item: Received, rejection: Rejectio
     tx.connection.execute(queries.INSERT_REJECTED, values)
 
 
-def rejected_bytes(connection: apsw.Connection) -> int:
+def rejected_bytes(connection: SqlConnection) -> int:
     """What all rejected messages cost that are not taken."""
     return int(connection.execute(_COST).get)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.commands.activity import FINAL_COMMUNICATION, Communication, CommunicationState
@@ -28,6 +27,7 @@ from adapter.model.ids import CommandId, CommunicationId
 from adapter.store.commands import reading, writing
 from adapter.store.commands.holds import DROP
 from adapter.store.commands.usage_limits import ANY_WAITING
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import as_list, encode, micros, moment, read_communication
@@ -71,7 +71,9 @@ CONNECTS: Final = (
     f"SELECT command {_QUEUED.format(operations=_CONNECTS)} ORDER BY command LIMIT :limit"
 )
 _REQUEST: Final = "SELECT body FROM resume_request"
-_PUT_REQUEST: Final = "INSERT OR REPLACE INTO resume_request (one, body) VALUES (1, ?)"
+_PUT_REQUEST: Final = """
+INSERT INTO resume_request (one, body) VALUES (1, ?)
+ON CONFLICT (one) DO UPDATE SET body = excluded.body"""
 _DROP_REQUEST: Final = "DELETE FROM resume_request"
 # What was claimed when it was stopped keeps its turn: it does not leave behind all the others.
 TURN_BACK: Final = f"""
@@ -121,7 +123,7 @@ class SqliteSwitchSafety:
         self._store = store
 
     async def counts(self) -> SwitchCounts:
-        def look(db: apsw.Connection) -> SwitchCounts:
+        def look(db: SqlConnection) -> SwitchCounts:
             by_state: dict[str, int] = dict(db.execute(COUNTS))
             queued = by_state.get(_S.QUEUED, 0)
             sent = by_state.get(_S.AWAITING, 0) + by_state.get(_S.FETCHING, 0)
@@ -141,7 +143,7 @@ class SqliteSwitchSafety:
     # ------------------------------------------------------------ stop, go on
 
     async def resume_request(self) -> ResumeRequest | None:
-        def look(db: apsw.Connection) -> ResumeRequest | None:
+        def look(db: SqlConnection) -> ResumeRequest | None:
             body = db.execute(_REQUEST).get
             return None if body is None else _request(body)
 
@@ -187,13 +189,13 @@ class SqliteSwitchSafety:
         return await self._store.write(work)
 
     async def queued(self) -> Sequence[tuple[CommunicationId, CommandId]]:
-        def look(db: apsw.Connection) -> list[tuple[CommunicationId, CommandId]]:
+        def look(db: SqlConnection) -> list[tuple[CommunicationId, CommandId]]:
             return [(CommunicationId(id_), CommandId(of)) for id_, of in db.execute(QUEUED)]
 
         return await self._store.query(look)
 
     async def held_reconnects(self, limit: int) -> Sequence[HeldReconnect]:
-        def look(db: apsw.Connection) -> list[HeldReconnect]:
+        def look(db: SqlConnection) -> list[HeldReconnect]:
             ids = [CommandId(id_) for (id_,) in db.execute(CONNECTS, {"limit": limit})]
             found: list[HeldReconnect] = []
             for command in reading.listed(db, ids).rows:
@@ -216,7 +218,7 @@ class SqliteSwitchSafety:
     # ------------------------------------------------------------ limits
 
     async def used(self, since: datetime) -> Used:
-        def look(db: apsw.Connection) -> Used:
+        def look(db: SqlConnection) -> Used:
             found: dict[tuple[str, str], dict[datetime, int]] = {}
             for name, member, hour, used in db.execute(USED, (micros(since),)):
                 found.setdefault((name, member), {})[moment(hour)] = used
@@ -225,7 +227,7 @@ class SqliteSwitchSafety:
         return await self._store.query(look)
 
     async def wait_totals(self) -> Sequence[WaitTotal]:
-        def look(db: apsw.Connection) -> list[WaitTotal]:
+        def look(db: SqlConnection) -> list[WaitTotal]:
             return [
                 WaitTotal(
                     limit=name,
@@ -243,7 +245,7 @@ class SqliteSwitchSafety:
     async def waiting(self, *, limit_name: str | None, after: str, limit: int) -> Sequence[Waiting]:
         names = {"name": limit_name, "after": after, "limit": limit}
 
-        def look(db: apsw.Connection) -> list[Waiting]:
+        def look(db: SqlConnection) -> list[Waiting]:
             return [_waiting(row) for row in db.execute(WAITING, names)]
 
         return await self._store.query(look)
@@ -251,7 +253,7 @@ class SqliteSwitchSafety:
     async def waits_of(
         self, communications: Sequence[CommunicationId]
     ) -> Mapping[CommunicationId, Waiting]:
-        def look(db: apsw.Connection) -> dict[CommunicationId, Waiting]:
+        def look(db: SqlConnection) -> dict[CommunicationId, Waiting]:
             found = map(_waiting, db.execute(WAITS_OF, (as_list(communications),)))
             return {each.communication: each for each in found}
 
@@ -260,7 +262,7 @@ class SqliteSwitchSafety:
     async def overrides(self, *, open_only: bool, limit: int) -> Sequence[LimitOverride]:
         query = OPEN_OVERRIDES if open_only else OVERRIDES
 
-        def look(db: apsw.Connection) -> list[LimitOverride]:
+        def look(db: SqlConnection) -> list[LimitOverride]:
             return [_override(body) for (body,) in db.execute(query, (limit,))]
 
         return await self._store.read(look)
@@ -318,12 +320,12 @@ def _may_have_moved(over: Communication) -> bool | None:
     return None if proves_idle(over) else True
 
 
-def _anything(db: apsw.Connection) -> bool:
+def _anything(db: SqlConnection) -> bool:
     tables = ("limit_use", "limit_override")
     return any(db.execute(f"SELECT 1 FROM {each} LIMIT 1").get for each in tables)
 
 
-def _look_again(db: apsw.Connection, now: datetime) -> int:
+def _look_again(db: SqlConnection, now: datetime) -> int:
     names = {"now": micros(now)}
     db.execute(LOOK_AGAIN, names)
     woken = db.changes()

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import apsw
-
 from adapter.commands.effects import Severity
 from adapter.commands.usage_limits import Use, Uses, day_of, next_hour
 from adapter.engine.commands.ports import Publication
 from adapter.model.ids import CommandId, EventId
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import as_list, micros
 from adapter.store.transaction import Transaction
 
@@ -25,7 +24,7 @@ SELECT 1 FROM limit_override WHERE ended IS NULL AND ends > :at AND begins <= :a
     AND name IN (:name, '') LIMIT 1"""
 _TAKE: Final = """
 INSERT INTO limit_use (name, member, hour, used) VALUES (?, ?, ?, 1)
-ON CONFLICT (name, member, hour) DO UPDATE SET used = used + 1"""
+ON CONFLICT (name, member, hour) DO UPDATE SET used = limit_use.used + 1"""
 _GIVE_BACK: Final = """
 UPDATE limit_use SET used = used - 1 WHERE name = ? AND member = ? AND hour = ? AND used > 0"""
 AHEAD: Final = """
@@ -60,13 +59,13 @@ class Full(NamedTuple):
     of_day: bool
 
 
-def full(db: apsw.Connection, uses: Uses) -> Full | None:
+def full(db: SqlConnection, uses: Uses) -> Full | None:
     """The limit that keeps a request from leaving now: that of a day before one of an hour."""
     found = [Full(use, of_day) for use in uses.of if (of_day := _no_room(db, use)) is not None]
     return max(found, key=lambda each: each.of_day, default=None)
 
 
-def _no_room(db: apsw.Connection, use: Use) -> bool | None:
+def _no_room(db: SqlConnection, use: Use) -> bool | None:
     """Whether it is the day that has none; None: there is room, or somebody lets it pass."""
     found: bool | None = None
     if use.per_hour is not None:
@@ -80,18 +79,18 @@ def _no_room(db: apsw.Connection, use: Use) -> bool | None:
     return found
 
 
-def _used(db: apsw.Connection, use: Use, begin: datetime, end: datetime) -> int:
+def _used(db: SqlConnection, use: Use, begin: datetime, end: datetime) -> int:
     found: int = db.execute(USED, (use.limit, use.member, micros(begin), micros(end))).get
     return found
 
 
-def take(db: apsw.Connection, uses: Uses) -> None:
+def take(db: SqlConnection, uses: Uses) -> None:
     """Count it. It waits no longer."""
     db.executemany(_TAKE, [(use.limit, use.member, micros(use.hour)) for use in uses.of])
     db.execute(_LEFT, (uses.communication,))
 
 
-def give_back(db: apsw.Connection, uses: Uses) -> None:
+def give_back(db: SqlConnection, uses: Uses) -> None:
     """It did not leave: the count is as if it had never been taken."""
     db.executemany(_GIVE_BACK, [(use.limit, use.member, micros(use.hour)) for use in uses.of])
 

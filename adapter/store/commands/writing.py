@@ -5,7 +5,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-import apsw
 from msgspec import Struct
 
 from adapter.commands.activity import TO_DO, Command, Communication, Work
@@ -30,6 +29,7 @@ from adapter.store.chain import Head, digest_of
 from adapter.store.commands import queries, reading, usage_limits
 from adapter.store.commands.inbox import dispose, put_judged, put_measurements, unpark
 from adapter.store.compression import PLAIN, compressed
+from adapter.store.connection import SqlConnection
 from adapter.store.orders import queries as orders
 from adapter.store.registry.registry import install_unmoved, put_install
 from adapter.store.rows import (
@@ -47,6 +47,15 @@ from adapter.store.rows import (
 )
 from adapter.store.skeletons import IN_JSON
 from adapter.store.transaction import MOST_AT_HAND, Each, Row, SavedRow, Transaction
+
+_NUMBERS: Final = 512
+"""Of new commands, that are taken from a server at a time: they are given to nobody else."""
+
+_TAKE_NUMBERS: Final = """
+SELECT nextval(pg_get_serial_sequence('command', 'number')) FROM generate_series(1, ?)"""
+
+
+_WAKE_AWAITING: Final = Each(orders.WAKE_AWAITING_ONE, counted=False)
 
 
 class MovedOn(Exception):
@@ -73,21 +82,17 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
         noted,
         encode_activity(command.activity),
     )
-    tx.immediate.execute(queries.INSERT_COMMAND, row)
-    if not tx.immediate.changes():
-        return _known(tx.connection, item)
-    number = tx.immediate.last_insert_rowid()
-    if not item.steal and not _take_free_lanes(tx.immediate, item.lanes, number):
-        tx.immediate.execute(queries.UNDO_COMMAND, (number,))
-        return LaneTaken(holders=_other_holders(tx.immediate, item.lanes, command.id))
+    number = _insert(tx, item, row)
+    if not isinstance(number, int):
+        return number
     tx.count("command", command.activity.state)
     _keep_row(tx, command.id, (number, command.version, noted, row[4]))
-    request, content = encode_request(command.request), stored_content(item.content)
+    request, content = encode_request(command.request), _content(tx, item)
     tx.append(queries.INSERT_ASKED, (number, content, request, encode_targets(command.targets)))
     tx.append(queries.INSERT_TARGET, *((x.device, command.id) for x in command.targets))
     for position, communication in enumerate(command.communications):
         _put_communication(tx, command, position, None, communication, item)
-    unpark(tx.immediate, [x.token for x in command.communications if x.token is not None])
+    _learn(tx, [x.token for x in command.communications if x.token is not None])
     _put_completions(tx, command)
     if item.steal:
         _take_lanes(tx, item.lanes, command.id, number, at)
@@ -97,24 +102,65 @@ def _submit(tx: Transaction, item: Submission, at: datetime) -> Submitted:
     return Accepted(id=command.id)
 
 
-def _known(connection: apsw.Connection, item: Submission) -> Submitted:
+def _insert(tx: Transaction, item: Submission, row: Row) -> int | Submitted:
+    """The number of the new command, which has its lanes; else why it was not put."""
+    if tx.later and not item.steal:
+        # One that is known, or finds a lane taken, breaks a constraint when all are written.
+        number = _next_number(tx)
+        tx.append(queries.INSERT_COMMANDS, (number, *row))
+        tx.append(queries.TAKE_FREE_LANES, *((lane, number) for lane in dict.fromkeys(item.lanes)))
+        return number
+    db = tx.guarded
+    db.execute(queries.INSERT_COMMAND, row)
+    if not db.changes():
+        return _known(tx, item)
+    number = db.last_insert_rowid()
+    if not item.steal and not _take_free_lanes(db, item.lanes, number):
+        db.execute(queries.UNDO_COMMAND, (number,))
+        return LaneTaken(holders=_other_holders(db, item.lanes, item.command.id))
+    return number
+
+
+def _next_number(tx: Transaction) -> int:
+    if not tx.free_numbers:
+        found = tx.immediate.execute(_TAKE_NUMBERS, (_NUMBERS,))
+        tx.free_numbers = [number for (number,) in found][::-1]
+    return tx.free_numbers.pop()
+
+
+def _learn(tx: Transaction, tokens: Sequence[RequestToken]) -> None:
+    """They are known now: what waits for them is due."""
+    if tx.later:
+        for way in (queries.UNPARK_ONE, queries.UNPARK_ONE_PUSHED_OUT):
+            tx.append(way, *((token,) for token in tokens))
+    else:
+        unpark(tx.immediate, tokens)
+
+
+def _known(tx: Transaction, item: Submission) -> Submitted:
     """The same batch again answers as the first time; the same key from elsewhere, Duplicate."""
+    connection, wanted = tx.connection, _content(tx, item)
     row = connection.execute(queries.CONTENT_OF_COMMAND, (item.command.id,)).get
     if row is not None:
-        same = row[1] == stored_content(item.content)
+        same = row[1] == wanted
         return Accepted(id=row[0], repeated=True) if same else KeyConflict(id=row[0])
     owner, content = connection.execute(queries.COMMAND_OF_KEY, (item.key,)).get
-    return Duplicate(id=owner) if content == stored_content(item.content) else KeyConflict(id=owner)
+    return Duplicate(id=owner) if content == wanted else KeyConflict(id=owner)
 
 
-def _take_free_lanes(connection: apsw.Connection, lanes: Sequence[str], number: int) -> bool:
+def _content(tx: Transaction, item: Submission) -> str | bytes:
+    return stored_content(item.content) if tx.by_number else item.content
+
+
+def _take_free_lanes(connection: SqlConnection, lanes: Sequence[str], number: int) -> bool:
     """All of them, for the command of this number, or False: somebody has one."""
-    try:
-        queries.TAKE_FREE_LANES.run(connection, [(lane, number) for lane in dict.fromkeys(lanes)])
-    except apsw.ConstraintError:
-        connection.execute(queries.GIVE_UP_LANES, (number,))
-        return False
-    return True
+    wanted: list[Row] = [(lane, number) for lane in dict.fromkeys(lanes)]
+    before = connection.total_changes()
+    queries.TRY_FREE_LANES.run(connection, wanted)
+    if connection.total_changes() - before == len(wanted):
+        return True
+    connection.execute(queries.GIVE_UP_LANES, (number,))
+    return False
 
 
 # ---------------------------------------------------------------- save
@@ -183,12 +229,18 @@ def _save_together(tx: Transaction, moving: Sequence[_Moving], at: datetime) -> 
     if not moving:
         return
     _find_rows(tx, moving)
-    _release(tx.immediate, [each.id for each in moving if each.change.release], at)
+    released = [each.id for each in moving if each.change.release]
+    if tx.later:
+        numbers = [tx.saved[each][0] for each in released if each in tx.saved]
+        tx.append(queries.RELEASE_OF, *((number,) for number in numbers))
+        tx.append(_WAKE_AWAITING, *((micros(at), each) for each in released))
+    else:
+        _release(tx.immediate, released, at)
     learned: list[RequestToken] = []
-    for each, noted in zip(moving, _move(tx, moving), strict=True):
+    for each, noted in zip(moving, _move(tx, moving, later=tx.later), strict=True):
         learned += _put_command(tx, each, at)
         _put_along(tx, each.change, at, noted)
-    unpark(tx.immediate, learned)
+    _learn(tx, learned)
     _free_places(tx, moving, at)
 
 
@@ -221,7 +273,7 @@ def _save(
     tx: Transaction, change: Change, stored: Mapping[CommandId, Command], at: datetime
 ) -> Saved:
     """Every guard first, then every write; the version in the row is the last guard."""
-    db, command = tx.immediate, change.command
+    db, command = tx.guarded, change.command
     moving: _Moving | None = None
     if command is not None:
         before = stored.get(command.id) or reading.load(tx.connection, [command.id]).get(command.id)
@@ -250,7 +302,7 @@ def _save(
         tx.saved.pop(id, None)
         _find_rows(tx, [moving])
         try:
-            (noted,) = _move(tx, [moving])
+            (noted,) = _move(tx, [moving], later=False)
         except MovedOn:
             tx.saved.pop(id, None)
             return Saved.MOVED
@@ -276,9 +328,10 @@ def _save(
     return Saved.SAVED
 
 
-def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
+def _move(tx: Transaction, moving: Sequence[_Moving], *, later: bool) -> list[int]:
     """Save the commands' rows; their notes are the next that are made, in this order. The last
-    entry about each before these; raises MovedOn where one is not as it was."""
+    entry about each before these; raises MovedOn where one is not as it was. `later`: that shows
+    when all is written."""
     ways: dict[Each, list[Row]] = {}
     noted: list[int] = []
     made = tx.head.seq
@@ -306,7 +359,9 @@ def _move(tx: Transaction, moving: Sequence[_Moving]) -> list[int]:
             ways.setdefault(queries.SAVE_ACTIVITY, []).append((*values, encode_activity(after)))
         tx.saved[id] = (number, version + 1, last, wake)
     for way, those in ways.items():
-        if not way.changes(tx.immediate, those):
+        if later:
+            tx.append(way, *those)
+        elif not way.changes(tx.immediate, those):
             raise MovedOn
     return noted
 
@@ -434,12 +489,12 @@ def _put_outcomes(tx: Transaction, command: CommandId, outcomes: Sequence[Endpoi
     tx.append(queries.UPSERT_OUTCOME, *rows)
 
 
-def _holders(connection: apsw.Connection, lanes: Sequence[str]) -> dict[str, CommandId]:
+def _holders(connection: SqlConnection, lanes: Sequence[str]) -> dict[str, CommandId]:
     return dict(connection.execute(queries.HOLDERS, (as_list(lanes),))) if lanes else {}
 
 
 def _other_holders(
-    connection: apsw.Connection, lanes: Sequence[str], command: CommandId
+    connection: SqlConnection, lanes: Sequence[str], command: CommandId
 ) -> dict[str, CommandId]:
     return {
         lane: holder for lane, holder in _holders(connection, lanes).items() if holder != command
@@ -461,22 +516,20 @@ def _take_lanes(
     usage_limits.look_again(tx, passed, at)
 
 
-def _release(connection: apsw.Connection, commands: Sequence[CommandId], at: datetime) -> None:
+def _release(connection: SqlConnection, commands: Sequence[CommandId], at: datetime) -> None:
     """Give back all their lanes."""
     if commands:
         connection.execute(queries.RELEASE_LANES, (as_list(commands),))
         _wake_awaiting(connection, commands, at)
 
 
-def _wake_awaiting(
-    connection: apsw.Connection, commands: Sequence[CommandId], at: datetime
-) -> None:
+def _wake_awaiting(connection: SqlConnection, commands: Sequence[CommandId], at: datetime) -> None:
     if commands:
         connection.execute(orders.WAKE_AWAITING, (micros(at), as_list(commands)))
 
 
 def _tell_order(
-    connection: apsw.Connection, order: OrderId, command: Command, before: Command, at: datetime
+    connection: SqlConnection, order: OrderId, command: Command, before: Command, at: datetime
 ) -> None:
     """Somebody has put a command right that its order is in trouble about: nothing is published of
     that, and the order goes on with it."""
@@ -485,7 +538,7 @@ def _tell_order(
         connection.execute(orders.WAKE, {"id": order, "at": micros(at)})
 
 
-def _affordable(connection: apsw.Connection, debit: Debit, at: datetime) -> bool:
+def _affordable(connection: SqlConnection, debit: Debit, at: datetime) -> bool:
     since = micros(at) - round(debit.window_s * 1_000_000)
     used = connection.execute(queries.DEBITED, (debit.bucket, since, debit.limit)).get
     return bool(used < debit.limit)
@@ -519,7 +572,7 @@ def note_all(
         form, stored = tx.skeletons.parted(tx.immediate, short, IN_JSON) or (PLAIN, short)
         row = tx.saved.get(about)
         linked = about == of
-        subject = about if row is None else row[0]
+        subject = row[0] if row is not None and tx.by_number else about
         entries.append((seq, when, subject, form, noted if linked else None, stored, digest))
         if linked:
             noted = seq

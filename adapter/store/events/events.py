@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.commands.effects import Severity
@@ -22,12 +21,14 @@ from adapter.events.types import POWER, EventTables
 from adapter.model.ids import EndpointId, EventId
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.events import queries as sql
 from adapter.store.events.ingest import EventIngest
 from adapter.store.rows import micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
-from adapter.store.upkeep.failed_rows import made_of, note_unreadable, readable
+from adapter.store.upkeep.failed_rows import note_unreadable, readable
+from adapter.store.upkeep.unreadable import made_of
 
 _HIGHEST: Final = 2**63 - 1
 _decode_event: Final = msgspec.json.Decoder(DeviceEvent).decode
@@ -91,7 +92,7 @@ class SqliteEvents:
             "limit": wanted.limit,
         }
 
-        def work(db: apsw.Connection) -> list[StoredEvent]:
+        def work(db: SqlConnection) -> list[StoredEvent]:
             return [
                 StoredEvent(
                     id=number,
@@ -118,7 +119,7 @@ class SqliteEvents:
         if not ongoing:
             values = {"pair": POWER, "since": micros(since) if since else 0, "limit": limit}
 
-        def work(db: apsw.Connection) -> list[Outage]:
+        def work(db: SqlConnection) -> list[Outage]:
             return [
                 Outage(
                     endpoint=EndpointId(esn),
@@ -141,7 +142,7 @@ class SqliteEvents:
     ) -> Sequence[EventError]:
         names = {"state": state, "after": after, "limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(sql.ERRORS, names)]
 
         return await readable(self._store, RowKind.EVENT_ERROR, fetch, _event_error)
@@ -150,7 +151,7 @@ class SqliteEvents:
         return await self._store.query(lambda db: dict(db.execute(sql.COUNTS)))
 
 
-def _cursor(db: apsw.Connection) -> tuple[int, int]:
+def _cursor(db: SqlConnection) -> tuple[int, int]:
     load, arrived = db.execute(sql.CURSOR).get
     return load, arrived
 

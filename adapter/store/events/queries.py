@@ -21,7 +21,7 @@ FOLLOW_RESOLVED: Final = """
 WITH mine AS (
     SELECT a.id FROM event_error e JOIN arrived_event a
         ON a.result = 'unknown' AND a.endpoint = e.endpoint AND a.at = e.at AND a.name = e.name
-        AND coalesce(CAST(a.body AS TEXT) ->> '$.sequence', -1) = e.sequence
+        AND coalesce(CAST(CAST(a.body AS TEXT) ->> '$.sequence' AS INTEGER), -1) = e.sequence
     WHERE e.id = :error)
 UPDATE arrived_event SET event = :event,
     result = CASE WHEN id = (SELECT min(id) FROM mine) THEN :result ELSE 'repeated' END

@@ -7,7 +7,6 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
-import apsw
 import msgspec
 
 from adapter.engine.commands.ports import AuditNote
@@ -48,6 +47,7 @@ from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.reading import changed_since, first_id_since
 from adapter.store.commands.writing import note_all
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.memory import MOST_ORDERS, VersionMemory, order_memory
 from adapter.store.orders import queries as sql
@@ -56,12 +56,10 @@ from adapter.store.orders.writing import CaseWriter, reply_row
 from adapter.store.rows import encode, micros, moment
 from adapter.store.transaction import Transaction
 from adapter.store.upkeep.failed_rows import (
-    Readable,
-    made_of,
     note_unreadable,
     readable,
-    unreadable_rows,
 )
+from adapter.store.upkeep.unreadable import Readable, made_of, unreadable_rows
 
 _order: Final = msgspec.json.Decoder(ServiceOrder).decode
 _child: Final = msgspec.json.Decoder(Child).decode
@@ -273,7 +271,7 @@ class SqliteOrders:
         return await self._store.query(_open_visits)
 
     async def next_replies(self, *, limit: int, now: datetime) -> Sequence[RequesterReply]:
-        def due(db: apsw.Connection) -> list[tuple[str, bytes]]:
+        def due(db: SqlConnection) -> list[tuple[str, bytes]]:
             return list(db.execute(sql.REPLIES_DUE, _due(now, limit)))
 
         return await readable(self._store, RowKind.REPLY, due, _reply)
@@ -326,7 +324,7 @@ def _outgoing(row: tuple[Any, ...]) -> OutgoingMessage:
     return OutgoingMessage(message=_message(body), attempts=attempts)
 
 
-def _load(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> OrderRecord | None:
+def _load(db: SqlConnection, order: OrderId, known: OrderRecord | None) -> OrderRecord | None:
     """`known` is how it was stored some time."""
     row = db.execute(sql.ORDER, (order,)).fetchone()
     if row is None:
@@ -360,14 +358,14 @@ def _as_read(write: OrderChange) -> OrderRecord:
     )
 
 
-def _leaving(db: apsw.Connection, child: Child) -> Child:
+def _leaving(db: SqlConnection, child: Child) -> Child:
     """As it is now; nothing is sent of a visit that is over."""
     open_ = child.field is not None and not child.fact.final
     leaving = open_ and db.execute(sql.LEAVING, (child.fact.id,)).get is not None
     return child if child.leaving is leaving else replace(child, leaving=leaving)
 
 
-def _shown(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> OrderShown | None:
+def _shown(db: SqlConnection, order: OrderId, known: OrderRecord | None) -> OrderShown | None:
     case = _load(db, order, known)
     if case is None:
         return None
@@ -380,12 +378,12 @@ def _shown(db: apsw.Connection, order: OrderId, known: OrderRecord | None) -> Or
     )
 
 
-def _replies(db: apsw.Connection, order: OrderId) -> list[RequesterReply]:
+def _replies(db: SqlConnection, order: OrderId) -> list[RequesterReply]:
     return [_reply(row[0]) for row in db.execute(sql.REPLIES, (order,))]
 
 
 def _look(
-    db: apsw.Connection, order: OrderId, known: OrderRecord | None, wanted: WorldWanted
+    db: SqlConnection, order: OrderId, known: OrderRecord | None, wanted: WorldWanted
 ) -> OrderLook | None:
     case = _load(db, order, known)
     if case is None:
@@ -393,7 +391,7 @@ def _look(
     return case, _world(db, case.order.service_point, order) if wanted(case) else None
 
 
-def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderWorld:
+def _world(db: SqlConnection, point: ServicePointId, order: OrderId) -> OrderWorld:
     body = db.execute(queries.SERVICE_POINT, (point,)).get
     current = _installs(db, point, removed=False, limit=1)
     removed = _installs(db, point, removed=True, limit=_FORMER)
@@ -411,15 +409,13 @@ def _world(db: apsw.Connection, point: ServicePointId, order: OrderId) -> OrderW
 
 
 def _installs(
-    db: apsw.Connection, point: ServicePointId, *, removed: bool, limit: int
+    db: SqlConnection, point: ServicePointId, *, removed: bool, limit: int
 ) -> list[tuple[Device, InstallEvent]]:
     found = db.execute(sql.INSTALLS_AT_POINT, (point, removed, limit))
     return [(rows.decode_device(device), rows.decode_install(event)) for event, device in found]
 
 
-def _other_tasks(
-    db: apsw.Connection, point: ServicePointId, order: OrderId
-) -> tuple[OtherTask, ...]:
+def _other_tasks(db: SqlConnection, point: ServicePointId, order: OrderId) -> tuple[OtherTask, ...]:
     """Visits of other orders that are open, or were done of late; and work that is not ours."""
     of_others = (point, order)
     rows_ = [*db.execute(sql.OPEN_AT_POINT, of_others), *db.execute(sql.CLOSED_AT_POINT, of_others)]
@@ -443,7 +439,7 @@ def _other_tasks(
     return (*visits, *others)
 
 
-def _list(db: apsw.Connection, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
+def _list(db: SqlConnection, wanted: OrderFilter) -> Listing[ServiceOrder, OrderId]:
     values = {"before": wanted.before or _LAST}
     if wanted.service_point is not None:
         text, values["service_point"] = sql.LIST_POINT, wanted.service_point
@@ -472,9 +468,7 @@ def _list(db: apsw.Connection, wanted: OrderFilter) -> Listing[ServiceOrder, Ord
     return Listing(ids=ids, rows=made, unreadable=unreadable, looked_at=looked_at)
 
 
-def _fits(
-    db: apsw.Connection, order: OrderId, marks: Sequence[object], wanted: OrderFilter
-) -> bool:
+def _fits(db: SqlConnection, order: OrderId, marks: Sequence[object], wanted: OrderFilter) -> bool:
     """By the columns, for the body of a row need not be readable."""
     kind, state, point, is_open, requester, reference = marks
     return (
@@ -494,7 +488,7 @@ def _report(body: bytes) -> FieldReport:
     return FieldReport(id=raw["id"], activity=raw["activity"], news=news, who=raw["who"])
 
 
-def _open_visits(db: apsw.Connection) -> list[OpenVisit]:
+def _open_visits(db: SqlConnection) -> list[OpenVisit]:
     reports: dict[str, list[FieldReport]] = {}
     for (body,) in db.execute(sql.REPORTED_OF_OPEN):
         report = _report(body)

@@ -36,6 +36,9 @@ UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
 WAKE_AWAITING: Final = """
 UPDATE service_order SET wake = ?, version = version + 1
 WHERE awaits IS NOT NULL AND awaits IN (SELECT value FROM json_each(?))"""
+WAKE_AWAITING_ONE: Final = """
+UPDATE service_order SET wake = ?, version = version + 1
+WHERE awaits IS NOT NULL AND awaits = ?"""
 WAKE_UNAWAITED: Final = """
 UPDATE service_order SET wake = :at WHERE id = :id AND NOT EXISTS (
     SELECT 1 FROM lane WHERE command = (SELECT number FROM command WHERE id = :awaits))"""
@@ -113,7 +116,8 @@ SELECT body FROM order_request WHERE reference <> '' AND requester = ? AND refer
 REFERENCE_HOLDER: Final = """
 SELECT id FROM order_request WHERE reference <> '' AND requester = ? AND reference = ?"""
 TODO_REQUESTS: Final = "SELECT body FROM order_request WHERE todo = 1 ORDER BY id LIMIT ?"
-INSERT_PASS: Final = "INSERT OR IGNORE INTO order_pass (of_order, number, body) VALUES (?, ?, ?)"
+INSERT_PASS: Final = """
+INSERT INTO order_pass (of_order, number, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"""
 PASSES: Final = "SELECT body FROM order_pass WHERE of_order = ? ORDER BY number"
 OPEN_ORDERS: Final = """
 SELECT id, kind, state FROM service_order
@@ -170,7 +174,7 @@ WHERE order_child.open = 1 ORDER BY field_report.activity, field_report.at, fiel
 REPORT_KNOWN: Final = "SELECT 1 FROM field_report WHERE id = ?"
 INSERT_REPORT: Final = "INSERT INTO field_report (id, activity, at, body) VALUES (?, ?, ?, ?)"
 INSERT_CREW_MEASUREMENT: Final = """
-INSERT OR IGNORE INTO crew_measurement (id, device, at, body) VALUES (?, ?, ?, ?)"""
+INSERT INTO crew_measurement (id, device, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 ENTER_MEASUREMENT: Final = """
 INSERT INTO crew_measurement (id, device, at, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET body = excluded.body"""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.engine.orders.ports import Child
@@ -17,10 +16,11 @@ from adapter.orders.maintenance import MaintenanceActivity
 from adapter.orders.order import CHILD_ERROR, OrderState, ServiceOrder
 from adapter.orders.replies import ReplyState, RequesterReply
 from adapter.orders.tasks import FieldEffect
+from adapter.store.connection import SqlConnection
 from adapter.store.orders import queries as sql
 from adapter.store.registry.service_points import without_supply
 from adapter.store.rows import moment
-from adapter.store.upkeep.failed_rows import made_of
+from adapter.store.upkeep.unreadable import made_of
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _request: Final = msgspec.json.Decoder(MaintenanceActivity).decode
 _reply: Final = msgspec.json.Decoder(RequesterReply).decode
 
 
-def todo(db: apsw.Connection, limit: int) -> list[Todo]:
+def todo(db: SqlConnection, limit: int) -> list[Todo]:
     """What cannot be read of it is set aside some day, and is on the list then."""
     found: list[Todo] = []
     makers: tuple[tuple[str, Callable[[tuple[Any, ...]], Todo | None]], ...] = (
@@ -48,7 +48,7 @@ def todo(db: apsw.Connection, limit: int) -> list[Todo]:
     return sorted(found, key=lambda each: (-each.priority, each.since, each.id))[:limit]
 
 
-def _order_todo(db: apsw.Connection, row: tuple[Any, ...]) -> Todo:
+def _order_todo(db: SqlConnection, row: tuple[Any, ...]) -> Todo:
     """Of the order; where it waits for a visit that is in error, of the visit."""
     priority, since, body = row
     order = _order(body)
@@ -75,7 +75,7 @@ def _order_todo(db: apsw.Connection, row: tuple[Any, ...]) -> Todo:
     )
 
 
-def _given_up(db: apsw.Connection, row: tuple[Any, ...]) -> Todo | None:
+def _given_up(db: SqlConnection, row: tuple[Any, ...]) -> Todo | None:
     """Of an order to reconnect; None where supply is on again."""
     _, since, body = row
     order = _order(body)
@@ -83,7 +83,7 @@ def _given_up(db: apsw.Connection, row: tuple[Any, ...]) -> Todo | None:
     return kinds.of_given_up(order, moment(since)) if off else None
 
 
-def _awaited(db: apsw.Connection, order: ServiceOrder) -> Child | None:
+def _awaited(db: SqlConnection, order: ServiceOrder) -> Child | None:
     if order.awaited_child is None:
         return None
     body = db.execute(sql.CHILD, (order.awaited_child,)).get

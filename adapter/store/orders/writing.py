@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, TypeAlias
 
-import apsw
-
 from adapter.engine.orders.ports import CaseSaved, Child, InstallWrite, OrderChange, WorldWrite
 from adapter.model.device import InstallEvent
 from adapter.model.ids import endpoint_key
@@ -18,6 +16,7 @@ from adapter.store import rows
 from adapter.store.commands import queries
 from adapter.store.commands.reading import in_use
 from adapter.store.commands.writing import note_all, publish
+from adapter.store.connection import SqlConnection
 from adapter.store.orders import queries as sql
 from adapter.store.registry.importing import twin_of_device
 from adapter.store.registry.registry import install_unmoved, put_device, put_install
@@ -34,7 +33,7 @@ class CaseWriter:
 
     def __init__(self, tx: Transaction, at: datetime) -> None:
         self._tx = tx
-        self._db: apsw.Connection = tx.connection
+        self._db: SqlConnection = tx.connection
         self._at = at
 
     def insert(self, write: OrderChange, content: str) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.commands.activity import FINAL, Outcome
@@ -27,6 +26,7 @@ from adapter.model.device import THIS_HEAD_END
 from adapter.model.ids import DeviceId, EndpointId, endpoint_key, sortable_id
 from adapter.readings.days import bounds_of, day_of_number, number_of
 from adapter.readings.gaps import Gap
+from adapter.store.connection import Rows, SqlConnection
 from adapter.store.database import Database
 from adapter.store.readings import device_days
 from adapter.store.readings.values import missing_blocks
@@ -110,11 +110,12 @@ SELECT i.device, CASE WHEN d.delay_s < 86400 THEN 'within a day of its end'
     WHEN d.delay_s < 604800 THEN 'within a week of its end' ELSE 'more than a week after its end'
     END, c.last_at, c.last_arrival, d.intervals, d.expected"""
 _INCOMPLETE: Final = """
-SELECT i.device, iif(d.intervals * 2 < d.expected, 'less than half of the intervals',
-    'half of the intervals or more'), c.last_at, c.last_arrival, d.intervals, d.expected"""
+SELECT i.device, CASE WHEN d.intervals * 2 < d.expected THEN 'less than half of the intervals'
+    ELSE 'half of the intervals or more' END, c.last_at, c.last_arrival, d.intervals, d.expected"""
 # A read of many has an outcome for each; of one it is in the command. The newest one decides: max()
 # alone in an aggregate query has the bare columns come from its row (documented by SQLite).
-FAILED: Final = """
+_NEWEST_OF: Final = "SELECT endpoint, outcome, number, max(id) FROM ended GROUP BY endpoint"
+FAILED: Final = f"""
 WITH read AS MATERIALIZED (
     SELECT id, number, state FROM command
     WHERE kind IN (SELECT value FROM json_each(:kinds)) AND id > :first),
@@ -127,7 +128,7 @@ ended AS (
     WHERE r.state IN (SELECT value FROM json_each(:final))
         AND json_array_length(CAST(a.targets AS TEXT)) = 1
         AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.command = r.id)),
-newest AS (SELECT endpoint, outcome, number, max(id) FROM ended GROUP BY endpoint)
+newest AS ({_NEWEST_OF})
 SELECT n.endpoint, n.outcome ->> '$.result', coalesce(n.outcome ->> '$.reason', ''), c.activity
 FROM newest n LEFT JOIN command c ON c.number = n.number
 WHERE n.outcome IS NULL OR n.outcome ->> '$.result' <> 'succeeded'"""
@@ -138,9 +139,10 @@ FROM endpoint_device x CROSS JOIN install_event i ON i.device = x.device AND i.r
     LEFT JOIN counted_device c ON c.device = i.device
 WHERE x.key = :key{_IS_EXPECTED}"""
 _ENDPOINT: Final = "SELECT endpoint FROM device WHERE id = ?"
-CAPABLE: Final = """
+_CAPABILITIES: Final = "json_each(CAST(d.body AS TEXT), '$.capabilities') AS able"
+CAPABLE: Final = f"""
 SELECT d.id FROM json_each(:devices) AS asked CROSS JOIN device d ON d.id = asked.value
-WHERE EXISTS (SELECT 1 FROM json_each(CAST(d.body AS TEXT), '$.capabilities') AS able
+WHERE EXISTS (SELECT 1 FROM {_CAPABILITIES}
               WHERE able.value = :kind)"""
 METER_DAYS: Final = """
 SELECT d.day, d.expected, d.intervals, d.registers, d.doubtful, d.arrived
@@ -225,7 +227,7 @@ class SqliteCompleteness:
         )
 
     def _days(
-        self, db: apsw.Connection, sums: str, installed: str, names: _Names, first: date, last: date
+        self, db: SqlConnection, sums: str, installed: str, names: _Names, first: date, last: date
     ) -> list[GroupDay]:
         """Each group has a row for each day."""
         span = {"from": number_of(first), "until": number_of(last)}
@@ -271,7 +273,7 @@ class SqliteCompleteness:
         query = list_query(wanted.gap, group=wanted.group is not None)
         query += " AND i.device > :after ORDER BY i.device LIMIT :limit"
 
-        def look(db: apsw.Connection) -> list[MeterGap]:
+        def look(db: SqlConnection) -> list[MeterGap]:
             return [_gap(db, *row) for row in list(_execute(db, query, names))]
 
         return await self._store.query(look)
@@ -292,7 +294,7 @@ class SqliteCompleteness:
     def _names(self, group: str | None) -> _Names:
         return {"head_end": self._head_end, "group": group}
 
-    def _page_by_endpoint(self, db: apsw.Connection, wanted: MeterQuery) -> list[MeterGap]:
+    def _page_by_endpoint(self, db: SqlConnection, wanted: MeterQuery) -> list[MeterGap]:
         after = wanted.after or ""
         found = [each for each in self._by_endpoint(db, wanted) if each.device > after]
         return [
@@ -300,7 +302,7 @@ class SqliteCompleteness:
             for each in found[: wanted.limit]
         ]
 
-    def _by_endpoint(self, db: apsw.Connection, wanted: MeterQuery) -> list[_Listed]:
+    def _by_endpoint(self, db: SqlConnection, wanted: MeterQuery) -> list[_Listed]:
         """By device, those that are expected to report."""
         reasons = self._failed(db, wanted) if wanted.gap is Gap.FAILED else self._short(db, wanted)
         query = _OF_ENDPOINT + ("" if wanted.group is None else _IN_GROUP)
@@ -311,13 +313,13 @@ class SqliteCompleteness:
                 found.append(_Listed(device, reason, last_at, last_arrival))
         return sorted(found, key=lambda each: each.device)
 
-    def _short(self, db: apsw.Connection, wanted: MeterQuery) -> dict[str, str]:
+    def _short(self, db: SqlConnection, wanted: MeterQuery) -> dict[str, str]:
         """Of which endpoints some blocks of the day came since it began, and not all."""
         start, end = bounds_of(wanted.day, self._zone)
         short = missing_blocks(db, None, start, end, (start, self._store.now()))
         return {endpoint: str(blocks) for endpoint, blocks in short.items()}
 
-    def _failed(self, db: apsw.Connection, wanted: MeterQuery) -> dict[str, str]:
+    def _failed(self, db: SqlConnection, wanted: MeterQuery) -> dict[str, str]:
         """Of which endpoints the newest read since then did not succeed, and why."""
         names = {
             "first": sortable_id(max(int(wanted.since.timestamp() * 1000), 0), 0),
@@ -348,7 +350,7 @@ class SqliteCompleteness:
     async def meter_days(self, device: DeviceId, first: date, last: date) -> Sequence[MeterDay]:
         values = (device, number_of(first), number_of(last))
 
-        def look(db: apsw.Connection) -> list[MeterDay]:
+        def look(db: SqlConnection) -> list[MeterDay]:
             return [
                 MeterDay(
                     day=day_of_number(number),
@@ -366,7 +368,7 @@ class SqliteCompleteness:
         return await self._store.query(look)
 
     async def last_contact(self, device: DeviceId) -> LastContact | None:
-        def look(db: apsw.Connection) -> LastContact | None:
+        def look(db: SqlConnection) -> LastContact | None:
             row = db.execute(LAST_CONTACT, (device,)).fetchone()
             if row is None:
                 return None
@@ -375,12 +377,12 @@ class SqliteCompleteness:
         return await self._store.query(look)
 
 
-def _execute(db: apsw.Connection, query: str, names: _Names) -> apsw.Cursor:
+def _execute(db: SqlConnection, query: str, names: _Names) -> Rows:
     return db.execute(query, {name: value for name, value in names.items() if f":{name}" in query})
 
 
 def _gap(
-    db: apsw.Connection,
+    db: SqlConnection,
     device: str,
     reason: str,
     last_at: int | None,

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Final
 
-import apsw
-
 from adapter.commands.calls import ReadingKind
 from adapter.readings.conditions import MISSING, NOTED
 from adapter.readings.days import bounds_of, day_of, number_of
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros, moment
 
 _LOWEST: Final = -(2**63)
@@ -40,10 +39,11 @@ ORDER BY channel, at LIMIT 1"""
 _QUARTER_DAY: Final = 21_600_000_000
 # A day is longer than a quarter of one: the first and the last of each find all days.
 _LOST: Final = f"""
-INSERT OR IGNORE INTO recount (channel, at)
+INSERT INTO recount (channel, at)
 SELECT channel, min(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}
 UNION
-SELECT channel, max(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}"""
+SELECT channel, max(at) FROM measured WHERE load >= :load GROUP BY channel, at / {_QUARTER_DAY}
+ON CONFLICT DO NOTHING"""
 _BACK: Final = f"UPDATE counted SET load = :load - 1, channel = {_DONE} WHERE load >= :load"
 _RECOUNTS: Final = "SELECT channel, at FROM recount ORDER BY channel, at LIMIT ?"
 _RECOUNTED: Final = "DELETE FROM recount WHERE channel = ? AND at = ?"
@@ -64,13 +64,17 @@ SELECT p.at FROM load l JOIN payload p ON p.id = l.payload WHERE l.id = ? AND l.
 _KNOWN_DEVICE: Final = "SELECT number FROM counted_device WHERE device = ?"
 _PUT_DEVICE: Final = """
 INSERT INTO counted_device (device, last_at, last_arrival) VALUES (?, ?, ?)
-ON CONFLICT (device) DO UPDATE SET last_at = max(last_at, excluded.last_at),
-    last_arrival = max(last_arrival, excluded.last_arrival)
+ON CONFLICT (device) DO UPDATE SET
+    last_at = max(counted_device.last_at, excluded.last_at),
+    last_arrival = max(counted_device.last_arrival, excluded.last_arrival)
 RETURNING number"""
 _PUT_DAY: Final = """
-INSERT OR REPLACE INTO device_day
+INSERT INTO device_day
     (day, device, expected, intervals, registers, doubtful, last_at, arrived, delay_s)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, device) DO UPDATE SET
+    expected = excluded.expected, intervals = excluded.intervals, registers = excluded.registers,
+    doubtful = excluded.doubtful, last_at = excluded.last_at, arrived = excluded.arrived,
+    delay_s = excluded.delay_s"""
 _NO_DAY: Final = "DELETE FROM device_day WHERE day = ? AND device = ?"
 _LAST_AGAIN: Final = """
 UPDATE counted_device SET last_at = found.last, last_arrival = found.arrival
@@ -85,13 +89,13 @@ SELECT count(*) FROM counted c CROSS JOIN load l ON l.id >= c.load
 WHERE l.state = 'loaded' AND (l.id > c.load OR c.channel <> {_DONE})"""
 
 
-def forget_from(db: apsw.Connection, load: int) -> None:
+def forget_from(db: SqlConnection, load: int) -> None:
     """The rows of this load, and of all after it, are about to go, or are seen no more."""
     db.execute(_LOST, {"load": load})
     db.execute(_BACK, {"load": load})
 
 
-def count_days(db: apsw.Connection, zone: tzinfo, most: int) -> int:
+def count_days(db: SqlConnection, zone: tzinfo, most: int) -> int:
     """Count a piece: about so many days of devices. How much was done; 0: all is counted.
 
     `db` writes the file of measurements and reads the gateway's.
@@ -121,7 +125,7 @@ def count_days(db: apsw.Connection, zone: tzinfo, most: int) -> int:
 
 
 def _days_of_rows(
-    db: apsw.Connection, zone: tzinfo, place: tuple[int, int, int], most: int
+    db: SqlConnection, zone: tzinfo, place: tuple[int, int, int], most: int
 ) -> Iterator[tuple[str, date]]:
     """Whose which days the rows after a place are of. Moves the place."""
     load, channel, at = place
@@ -169,7 +173,7 @@ class _Counts:
 class _Counting:
     """Counts days in one transaction, in which loads do not change."""
 
-    def __init__(self, db: apsw.Connection, zone: tzinfo) -> None:
+    def __init__(self, db: SqlConnection, zone: tzinfo) -> None:
         self._db = db
         self._zone = zone
         self._arrivals: dict[int, int | None] = {}

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from adapter.commands.completion import same_quantity
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
 from adapter.engine.readings.ports import Payload, PayloadId, PayloadState, TablesInForce
@@ -14,6 +12,7 @@ from adapter.model.ids import InboxId
 from adapter.readings.lookups import IdType
 from adapter.readings.seeds import Normal, Unmapped
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.readings import queries
 from adapter.store.readings.payload_rows import payload_of
@@ -38,14 +37,14 @@ class SqliteErrorRecords:
         return await self._store.query(lambda db: _payload(db, payload))
 
     async def payload_of(self, inbox: InboxId) -> Payload | None:
-        def work(db: apsw.Connection) -> Payload | None:
+        def work(db: SqlConnection) -> Payload | None:
             number = db.execute(queries.PAYLOAD_OF_INBOX, (inbox,)).get
             return None if number is None else _payload(db, number)
 
         return await self._store.query(work)
 
     async def raw(self, inbox: InboxId) -> bytes:
-        def work(db: apsw.Connection) -> bytes:
+        def work(db: SqlConnection) -> bytes:
             found: bytes | None = db.execute(queries.RAW, (inbox,)).get
             return found or b""
 
@@ -84,7 +83,7 @@ class SqliteErrorRecords:
         corrected_by: bytes,
         now: datetime,
     ) -> int:
-        def look(db: apsw.Connection) -> tuple[Payload | None, list[int]]:
+        def look(db: SqlConnection) -> tuple[Payload | None, list[int]]:
             right = _of_file(db, corrected_by)
             if right is None:
                 return None, []
@@ -115,7 +114,7 @@ class SqliteErrorRecords:
         await self._store.write(lambda tx: writing.note_all(tx, [note], tables.since))
 
 
-def _payload(db: apsw.Connection, number: int) -> Payload | None:
+def _payload(db: SqlConnection, number: int) -> Payload | None:
     row = db.execute(queries.PAYLOAD, (number,)).fetchone()
     return None if row is None else payload_of(row)
 
@@ -151,14 +150,14 @@ def _note(payload: PayloadId, detail: Mapping[str, object]) -> AuditNote:
     )
 
 
-def _of_file(db: apsw.Connection, digest: bytes) -> Payload | None:
+def _of_file(db: SqlConnection, digest: bytes) -> Payload | None:
     """What came of a file, once it is loaded."""
     row = db.execute(queries.PAYLOAD_OF_FILE, (digest,)).fetchone()
     found = None if row is None else _payload(db, row[0])
     return found if found is not None and found.state is PayloadState.LOADED else None
 
 
-def _gave(db: apsw.Connection, right: Payload, wanted: Normal, ids: tuple[IdType, ...]) -> bool:
+def _gave(db: SqlConnection, right: Payload, wanted: Normal, ids: tuple[IdType, ...]) -> bool:
     """Whether `right` has a value for each of the times."""
     device = find_device(db, wanted.identifier, wanted.serial, ids)
     if isinstance(device, NoDevice):
@@ -178,6 +177,6 @@ def _gave(db: apsw.Connection, right: Payload, wanted: Normal, ids: tuple[IdType
     return all(row[0] in given for row in wanted.rows)
 
 
-def _is_quarantined(db: apsw.Connection, inbox: InboxId) -> bool:
+def _is_quarantined(db: SqlConnection, inbox: InboxId) -> bool:
     state = db.execute("SELECT state FROM inbox WHERE id = ?", (inbox,)).get
     return bool(state == InboxState.QUARANTINED)

@@ -17,6 +17,7 @@ from adapter.engine.readings.ports import Batch, Staged, StagingTarget
 from adapter.errors import StoreFailed
 from adapter.model.ids import EndpointId
 from adapter.readings.lookups import Lookups
+from adapter.store.connection import SqlConnection
 from adapter.store.files import begin_writing, connect_reader, connect_writer, keep_private
 from adapter.store.migrate import SCHEMA_MEASURED, migrate
 from adapter.store.readings.staging import Staging
@@ -110,7 +111,7 @@ def connect_reader_of_both(store: Path, vfs: str | None = None) -> apsw.Connecti
     return connection
 
 
-def seal(connection: apsw.Connection, load: int) -> None:
+def seal(connection: SqlConnection, load: int) -> None:
     """The rows of `load` are all here: what the gateway's file may call loaded."""
     connection.execute(_SEAL, (load,))
 

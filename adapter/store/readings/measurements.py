@@ -10,8 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import apsw
-
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.commands.effects import Severity
 from adapter.engine.commands.ports import (
@@ -42,6 +40,7 @@ from adapter.model.ids import DeviceId, EndpointId, EventId, InboxId
 from adapter.model.measurement import Measurement
 from adapter.readings.lookups import Lookups
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.readings import file as measured_file
 from adapter.store.readings import queries
@@ -50,7 +49,8 @@ from adapter.store.readings.staging import Staging, put_rest
 from adapter.store.readings.values import missing_blocks, readings_of, stored, with_readings
 from adapter.store.rows import encode, micros
 from adapter.store.transaction import Transaction
-from adapter.store.upkeep.failed_rows import Readable, made_of, note_unreadable, readable
+from adapter.store.upkeep.failed_rows import note_unreadable, readable
+from adapter.store.upkeep.unreadable import Readable, made_of
 
 _HIGHEST: Final = 2**63 - 1
 
@@ -68,7 +68,7 @@ class SqliteMeasurements:
     async def waiting(self, *, limit: int) -> Sequence[WaitingPayload]:
         names = {"limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.WAITING, names)]
 
         return await readable(self._store, RowKind.PAYLOAD, fetch, waiting_of)
@@ -127,8 +127,8 @@ class SqliteMeasurements:
 
     def place(self, started: Started) -> StagingTarget:
         return StagingTarget(
-            module=measured_file.__name__,
-            store=str(self._store.path),
+            module=self._store.staging_module,
+            store=self._store.staging_place(),
             payload=started.payload,
             load=started.load,
         )
@@ -245,7 +245,7 @@ class SqliteMeasurements:
     async def expired(self, *, before: datetime, limit: int) -> Sequence[Payload]:
         names = {"before": micros(before), "limit": limit, "now": micros(self._store.now())}
 
-        def work(db: apsw.Connection) -> Readable[Payload]:
+        def work(db: SqlConnection) -> Readable[Payload]:
             ids = [row[0] for row in db.execute(queries.EXPIRED, names)]
             return made_of(
                 [(item, db.execute(queries.PAYLOAD, (item,)).get) for item in ids], payload_of
@@ -289,7 +289,7 @@ class SqliteMeasurements:
     ) -> Sequence[ErrorRecord]:
         wanted = {"state": state, "payload": payload, "after": after, "limit": limit}
 
-        def work(db: apsw.Connection) -> list[ErrorRecord]:
+        def work(db: SqlConnection) -> list[ErrorRecord]:
             return [
                 ErrorRecord(
                     id=row[0],
@@ -328,7 +328,7 @@ class SqliteMeasurements:
         load, number = after
         names = {"load": load, "id": number, "limit": limit, "now": micros(self._store.now())}
 
-        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.EVENTS_AFTER, names)]
 
         return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
@@ -336,7 +336,7 @@ class SqliteMeasurements:
     async def arrived(self, numbers: Sequence[int]) -> Sequence[ArrivedEvent]:
         wanted = encode(list(numbers)).decode()
 
-        def fetch(db: apsw.Connection) -> list[tuple[object, tuple[Any, ...]]]:
+        def fetch(db: SqlConnection) -> list[tuple[object, tuple[Any, ...]]]:
             return [(row[0], row) for row in db.execute(queries.EVENTS_OF, (wanted,))]
 
         return await readable(self._store, RowKind.EVENT, fetch, arrived_of)
@@ -409,7 +409,7 @@ class SqliteMeasurements:
         return await self._store.query(lambda db: with_readings(db, endpoints, kind, start, end))
 
 
-def _known_payload(db: apsw.Connection, what: WaitingPayload) -> int | None:
+def _known_payload(db: SqlConnection, what: WaitingPayload) -> int | None:
     """The number of a payload that came before; -1 where it is a file that is loaded."""
     if what.inbox is not None:
         found: int | None = db.execute(queries.PAYLOAD_OF_INBOX, (what.inbox,)).get

@@ -3,7 +3,8 @@
 from typing import Final
 
 _OWNER: Final = """
-(SELECT CASE WHEN sum(gone = 0) = 1 THEN max(iif(gone = 0, id, NULL))
+(SELECT CASE WHEN sum(CASE gone WHEN 0 THEN 1 ELSE 0 END) = 1
+             THEN max(CASE gone WHEN 0 THEN id END)
              WHEN count(*) = 1 THEN max(id) END
  FROM (SELECT d.id AS id, coalesce(
            (SELECT min(i.removed) FROM install_event i WHERE i.device = d.id), 0) AS gone

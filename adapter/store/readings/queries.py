@@ -110,8 +110,8 @@ INSERT_ERROR: Final = """
 INSERT INTO intake_error (load, payload, part, position, endpoint, reason, detail, body, state)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open')"""
 INSERT_BLOCK: Final = """
-INSERT OR IGNORE INTO block_seen (load, endpoint, total, block, starts, ends)
-VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT INTO block_seen (load, endpoint, total, block, starts, ends)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 INSERT_EVENT: Final = """
 INSERT INTO arrived_event (load, endpoint, at, exception, name, body) VALUES (?, ?, ?, ?, ?, ?)"""
 
@@ -142,6 +142,10 @@ def select(where: str, *, revisions: bool) -> str:
 # Of each channel, condition and side of `near` the nearest row: whoever looks for the nearest in a
 # range of conditions misses none. The last visible row of a time is its latest revision; min()
 # alone in an aggregate query has the bare columns come from its row (documented by SQLite).
+_NEAREST: Final = """
+    SELECT channel, at, load, n, min(abs(at - :near)) FROM seen
+    WHERE value IS NOT NULL AND following IS NOT at
+    GROUP BY channel, condition, at <= :near"""
 NEAREST: Final = f"""
 WITH seen AS (
     SELECT channel, at, load, n, condition, value,
@@ -149,10 +153,7 @@ WITH seen AS (
     FROM measured
     WHERE channel IN (SELECT id FROM channel WHERE device = :device)
       AND at >= :start AND at < :end AND {VISIBLE}),
-nearest AS (
-    SELECT channel, at, load, n, min(abs(at - :near)) FROM seen
-    WHERE value IS NOT NULL AND following IS NOT at
-    GROUP BY channel, condition, at <= :near)
+nearest AS ({_NEAREST})
 SELECT {_COLUMNS} FROM nearest JOIN measured m USING (channel, at, load, n)
      JOIN channel c ON c.id = m.channel JOIN conversion v ON v.id = m.conversion
      JOIN load ON load.id = m.load
@@ -248,7 +249,7 @@ FROM arrived_event e CROSS JOIN load ON load.id = e.load
               WHERE t.endpoint = d.endpoint AND t.pair = d.pair AND t.ended = d.at) END
 WHERE e.id > :after AND e.id <= :until AND e.at > :start AND e.at <= :end
   AND e.load <= :as_of AND load.state = 'loaded'
-  AND (:device IS NULL OR e.endpoint = (SELECT endpoint FROM device WHERE id = :device))
+  AND (e.endpoint = (SELECT endpoint FROM device WHERE id = :device) OR :device IS NULL)
 ORDER BY e.id LIMIT :limit"""
 ARRIVED: Final = """
 SELECT payload.id, payload.operation, payload.state, payload.at, payload.finished, payload.bytes,

@@ -35,6 +35,7 @@ from adapter.readings.lookups import QUANTITIES
 from adapter.readings.normalise import text_of
 from adapter.readings.seeds import EventSeed
 from adapter.store.commands import queries as registry_queries
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.events.ingest import ArrivalResult
 from adapter.store.migrate import APPLICATION_ID, BEFORE_RELEASE, NOT_BROUGHT_OVER, scripts
@@ -112,7 +113,7 @@ def open_store(path: Path) -> apsw.Connection:
 # ---------------------------------------------------------------- values
 
 
-def values(db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: int) -> ValuePage:
+def values(db: SqlConnection, wanted: ValueQuery, cursor: str | None, limit: int) -> ValuePage:
     """At most `limit` rows after `cursor`; see Reports."""
     if cursor is not None and cursor.startswith("v"):
         as_of, channel, *place = _place("v", cursor, 5)
@@ -128,7 +129,7 @@ def values(db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: i
 
 
 def _of_channels(
-    db: apsw.Connection,
+    db: SqlConnection,
     wanted: ValueQuery,
     as_of: int,
     place: tuple[int, tuple[int, ...]] | None,
@@ -158,7 +159,7 @@ def _of_channels(
 
 
 def _of_channel(
-    db: apsw.Connection,
+    db: SqlConnection,
     wanted: ValueQuery,
     channel: int,
     words: Sequence[str | int],
@@ -191,7 +192,7 @@ def _of_channel(
         yield held
 
 
-def _as_of(db: apsw.Connection) -> int:
+def _as_of(db: SqlConnection) -> int:
     newest: int = db.execute(queries.NEWEST_LOAD).get
     return newest
 
@@ -217,7 +218,7 @@ def _told_place(cursor: str) -> tuple[int, str]:
 
 
 def entered_after(
-    db: apsw.Connection, wanted: ValueQuery, key: str
+    db: SqlConnection, wanted: ValueQuery, key: str
 ) -> Iterator[tuple[str, ValueRow]]:
     """(key, row) of each that `wanted` means, of any component, by device and time, after a key.
 
@@ -290,7 +291,7 @@ def _entered_text(value: Decimal) -> str:
 
 
 def events(
-    db: apsw.Connection, wanted: ValueQuery, cursor: str | None, limit: int
+    db: SqlConnection, wanted: ValueQuery, cursor: str | None, limit: int
 ) -> ArrivedEventPage:
     """At most `limit` rows after `cursor`; see Reports."""
     as_of, after = _place("e", cursor, 2) if cursor is not None else [_as_of(db), 0]
@@ -388,7 +389,7 @@ def _named(arguments: tuple[tuple[str, str], ...]) -> dict[str, str | list[str]]
 # ---------------------------------------------------------------- payloads
 
 
-def payloads(db: apsw.Connection, before: PayloadId | None, limit: int) -> list[Payload]:
+def payloads(db: SqlConnection, before: PayloadId | None, limit: int) -> list[Payload]:
     """Newest first."""
     found = db.execute(queries.PAYLOADS, (before or _HIGHEST, limit))
     return [payload_of(row) for row in found]
@@ -406,7 +407,7 @@ class _Sums:
 
 
 def statistics(
-    db: apsw.Connection, start: datetime, end: datetime, by: Grouping
+    db: SqlConnection, start: datetime, end: datetime, by: Grouping
 ) -> PayloadStatistics:
     """Of payloads that arrived in start <= at < end."""
     groups: dict[str, _Sums] = {}

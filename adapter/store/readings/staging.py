@@ -5,7 +5,6 @@ from decimal import Decimal
 from itertools import chain
 from typing import Final
 
-import apsw
 import msgspec
 
 from adapter.commands.calls import ReadingKind
@@ -37,6 +36,7 @@ from adapter.readings.seeds import (
     Row,
     Unmapped,
 )
+from adapter.store.connection import SqlConnection
 from adapter.store.readings import device_days, queries
 from adapter.store.rows import decode_device
 
@@ -89,9 +89,7 @@ class Staging:
         self._shown: dict[int, bool] = {load: True}
         self._lives: dict[DeviceId | None, Life] = {}
 
-    def put(
-        self, db: apsw.Connection, gateway: apsw.Connection, batch: Batch
-    ) -> tuple[Counts, Batch]:
+    def put(self, db: SqlConnection, gateway: SqlConnection, batch: Batch) -> tuple[Counts, Batch]:
         """What became of everything in the batch, and what is left of it for `put_rest`.
 
         `gateway` reads loads and devices; it may be the same connection.
@@ -130,7 +128,7 @@ class Staging:
     # ------------------------------------------------------------ values
 
     def _put(
-        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal, counts: Counts
+        self, db: SqlConnection, gateway: SqlConnection, normal: Normal, counts: Counts
     ) -> RejectedSeed | None:
         """The seed again, where its device is not known, or its component disagrees."""
         found = self._channel(db, gateway, normal)
@@ -162,7 +160,7 @@ class Staging:
 
     # ------------------------------------------------------------ times that are not believed
 
-    def _life(self, gateway: apsw.Connection, identifier: str, serial: str) -> Life:
+    def _life(self, gateway: SqlConnection, identifier: str, serial: str) -> Life:
         device = self._device(gateway, identifier, serial)
         name = None if isinstance(device, NoDevice) else device.id
         if name not in self._lives:
@@ -174,7 +172,7 @@ class Staging:
         return self._lives[name]
 
     def _believed(
-        self, gateway: apsw.Connection, batch: Batch
+        self, gateway: SqlConnection, batch: Batch
     ) -> tuple[tuple[tuple[int, EventSeed], ...], tuple[DoubtedEvent, ...]]:
         """The events that are told, and those of whose time there is a doubt. An exception of that
         kind is told under the time at which the head end received it."""
@@ -218,7 +216,7 @@ class Staging:
         return in_which_pass(at, second, told=told, life=life)
 
     def _settled(
-        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+        self, db: SqlConnection, gateway: SqlConnection, channel: int, normal: Normal
     ) -> Normal | None:
         """Which of two times the values are of. Nothing is revised on a guess.
 
@@ -237,7 +235,7 @@ class Staging:
         )
 
     def _flags(
-        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+        self, db: SqlConnection, gateway: SqlConnection, channel: int, normal: Normal
     ) -> bool:
         """Whether the device has said of the day before that it was daylight saving time."""
         end = normal.end + normal.later
@@ -245,7 +243,7 @@ class Staging:
         return any(self._is_shown(gateway, load) for (load,) in db.execute(queries.FLAGGED, span))
 
     def _is_free(
-        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, normal: Normal
+        self, db: SqlConnection, gateway: SqlConnection, channel: int, normal: Normal
     ) -> bool:
         """Whether no time of it has another value."""
         known = self._known(db, gateway, channel, normal.rows)
@@ -257,8 +255,8 @@ class Staging:
 
     def _insert(
         self,
-        db: apsw.Connection,
-        gateway: apsw.Connection,
+        db: SqlConnection,
+        gateway: SqlConnection,
         channel: int,
         normal: Normal,
         counts: Counts,
@@ -298,7 +296,7 @@ class Staging:
         db.executemany(queries.INSERT_MEASURED, made)
 
     def _known(
-        self, db: apsw.Connection, gateway: apsw.Connection, channel: int, rows: list[Row]
+        self, db: SqlConnection, gateway: SqlConnection, channel: int, rows: list[Row]
     ) -> dict[int, _Before]:
         """The latest revision of each time that is seen, or is of this load."""
         span = {"channel": channel, "start": rows[0][0], "end": rows[-1][0]}
@@ -308,14 +306,14 @@ class Staging:
             if self._is_shown(gateway, row[1])
         }
 
-    def _is_shown(self, gateway: apsw.Connection, load: int) -> bool:
+    def _is_shown(self, gateway: SqlConnection, load: int) -> bool:
         shown = self._shown.get(load)
         if shown is None:
             state = gateway.execute(queries.STATE_OF_LOAD, (load,)).get
             shown = self._shown[load] = state == "loaded"
         return shown
 
-    def _conversion(self, db: apsw.Connection, words: str) -> int:
+    def _conversion(self, db: SqlConnection, words: str) -> int:
         number = self._conversions.get(words)
         if number is None:
             number = db.execute(queries.CONVERSION, (words,)).get
@@ -326,7 +324,7 @@ class Staging:
 
     # ------------------------------------------------------------ devices and channels
 
-    def _channel(self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal) -> _Found:
+    def _channel(self, db: SqlConnection, gateway: SqlConnection, normal: Normal) -> _Found:
         key = (
             normal.identifier,
             normal.serial,
@@ -343,9 +341,7 @@ class Staging:
             found = self._channels[key] = self._find_channel(db, gateway, normal)
         return found
 
-    def _find_channel(
-        self, db: apsw.Connection, gateway: apsw.Connection, normal: Normal
-    ) -> _Found:
+    def _find_channel(self, db: SqlConnection, gateway: SqlConnection, normal: Normal) -> _Found:
         device = self._device(gateway, normal.identifier, normal.serial)
         if isinstance(device, NoDevice):
             return device
@@ -374,7 +370,7 @@ class Staging:
             number = db.execute(queries.INSERT_CHANNEL, (*key, *words)).get
         return _Channel(number, disagrees)
 
-    def _device(self, gateway: apsw.Connection, identifier: str, serial: str) -> Device | NoDevice:
+    def _device(self, gateway: SqlConnection, identifier: str, serial: str) -> Device | NoDevice:
         key = (identifier, serial)
         if key not in self._devices:
             if len(self._devices) >= _MOST_CACHED:
@@ -386,7 +382,7 @@ class Staging:
 # ---------------------------------------------------------------- the rest, in the gateway's file
 
 
-def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch) -> None:
+def put_rest(db: SqlConnection, payload: PayloadId, load: LoadId, batch: Batch) -> None:
     """Error records, bad parts, blocks and events of a batch."""
     key = (load, payload)
     for part, rejected in batch.rejected:
@@ -414,7 +410,7 @@ def put_rest(db: apsw.Connection, payload: PayloadId, load: LoadId, batch: Batch
 
 
 def _identified(
-    gateway: apsw.Connection, identifier: str, serial: str, detail: str
+    gateway: SqlConnection, identifier: str, serial: str, detail: str
 ) -> tuple[str, str]:
     """The endpoint and the detail of an error record: where only a serial number names the device,
     both say whose it is. The endpoint is the registry's, where one device alone has the number."""
@@ -427,7 +423,7 @@ def _identified(
 
 
 def find_device(
-    gateway: apsw.Connection, identifier: str, serial: str, ids: tuple[IdType, ...]
+    gateway: SqlConnection, identifier: str, serial: str, ids: tuple[IdType, ...]
 ) -> Device | NoDevice:
     """The device that a payload names. `ids` say by what, in this order: the first name that is
     given decides, and is never replaced by another one that somebody knows.
@@ -450,7 +446,7 @@ def find_device(
     return device
 
 
-def _named(gateway: apsw.Connection, kind: IdType, name: str) -> list[Device]:
+def _named(gateway: SqlConnection, kind: IdType, name: str) -> list[Device]:
     """The devices of this name that are not removed; where there are none, those that were."""
     query = queries.DEVICES_OF_ESN if kind is IdType.ESN else queries.DEVICES_OF_SERIAL
     rows = list(gateway.execute(query, (name, _MOST_CANDIDATES)))

@@ -12,14 +12,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-import apsw
-
 from adapter.commands.calls import Reading, ReadingKind
 from adapter.engine.readings.ports import Blocks, PayloadId, StoredValue
 from adapter.model.ids import DeviceId, EndpointId
+from adapter.store.connection import SqlConnection
 from adapter.store.readings import queries
 from adapter.store.rows import encode, micros, moment
 
+_ALL: Final = 2**62
 _IN_TIME: Final = """starts >= :start AND starts < :end
   AND (SELECT state FROM load AS shown WHERE shown.id = load) = 'loaded'"""
 # Loads are numbered in the order in which they begin: both ends are found from the newest back.
@@ -39,7 +39,7 @@ WHERE {_IN_TIME}"""
 
 
 def readings_of(
-    db: apsw.Connection,
+    db: SqlConnection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -51,14 +51,14 @@ def readings_of(
         "kind": kind,
         "start": micros(start),
         "end": micros(end),
-        "limit": -1,
+        "limit": _ALL,
     }
     query = queries.select(queries.WHERE["endpoints"], revisions=False)
     return [_reading(stored(row)) for row in db.execute(query, values)]
 
 
 def with_readings(
-    db: apsw.Connection,
+    db: SqlConnection,
     endpoints: Sequence[EndpointId],
     kind: ReadingKind,
     start: datetime,
@@ -118,7 +118,7 @@ def whole(value: object) -> int:
 
 
 def missing_blocks(
-    db: apsw.Connection,
+    db: SqlConnection,
     endpoints: Collection[EndpointId] | None,
     start: datetime,
     end: datetime,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-import apsw
 import msgspec
 
 from adapter.commands.rules import switch_lanes
@@ -16,12 +15,13 @@ from adapter.model.texts import twins_of
 from adapter.model.values import replace
 from adapter.store.commands import queries
 from adapter.store.commands.writing import note_all
+from adapter.store.connection import SqlConnection
 from adapter.store.registry.registry import put_device, put_install, stored_version
 from adapter.store.rows import decode_device, decode_install, decode_service_point, encode
 from adapter.store.transaction import Transaction
 
 
-def known(db: apsw.Connection, what: Import) -> Known:
+def known(db: SqlConnection, what: Import) -> Known:
     """What the registry has that the import is about."""
     ids = dict.fromkeys([*(each.id for each in what.devices), *(e.device for e in what.installs)])
     said_anew = frozenset(each.id for each in what.devices)
@@ -50,7 +50,7 @@ def known(db: apsw.Connection, what: Import) -> Known:
     )
 
 
-def _switching(db: apsw.Connection, devices: Iterable[Device]) -> dict[DeviceId, CommandId]:
+def _switching(db: SqlConnection, devices: Iterable[Device]) -> dict[DeviceId, CommandId]:
     """Of devices whose meter is about to be switched, or may be, by which command."""
     found: dict[DeviceId, CommandId] = {}
     for device in devices:
@@ -61,7 +61,7 @@ def _switching(db: apsw.Connection, devices: Iterable[Device]) -> dict[DeviceId,
     return found
 
 
-def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
+def _twins(db: SqlConnection, what: Import) -> dict[Named, str]:
     """Of ids that are not in the registry the ones there that people take them for."""
     groups = dict.fromkeys(group for each in what.devices for group in sorted(each.groups))
     kinds = (
@@ -82,12 +82,12 @@ def _twins(db: apsw.Connection, what: Import) -> dict[Named, str]:
     return found
 
 
-def twin_of_device(db: apsw.Connection, device: DeviceId) -> str | None:
+def twin_of_device(db: SqlConnection, device: DeviceId) -> str | None:
     """Of a device that is not in the registry the one there that people take it for."""
     return _twin(db, device, queries.DEVICE, queries.DEVICES_LIKE)
 
 
-def _twin(db: apsw.Connection, id: str, known_as_it_is: str, known_like: str) -> str | None:
+def _twin(db: SqlConnection, id: str, known_as_it_is: str, known_like: str) -> str | None:
     if db.execute(known_as_it_is, (id,)).get is not None:
         return None
     spelled = (db.execute(known_like, (text,)).get for text in twins_of(id))
@@ -95,7 +95,7 @@ def _twin(db: apsw.Connection, id: str, known_as_it_is: str, known_like: str) ->
 
 
 def _devices(
-    db: apsw.Connection, ids: Iterable[DeviceId], said_anew: frozenset[DeviceId]
+    db: SqlConnection, ids: Iterable[DeviceId], said_anew: frozenset[DeviceId]
 ) -> dict[DeviceId, Device]:
     """One that cannot be read is as if it were not there only where the import says it anew:
     another one may hold an endpoint that is asked for (I7)."""

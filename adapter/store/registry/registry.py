@@ -1,14 +1,13 @@
 """Master data as it is written: devices, install events."""
 
-import apsw
-
 from adapter.model.device import Device, InstallEvent
 from adapter.model.ids import endpoint_key
 from adapter.store.commands import queries
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import encode, encode_install, micros
 
 
-def put_device(connection: apsw.Connection, device: Device) -> None:
+def put_device(connection: SqlConnection, device: Device) -> None:
     connection.execute(queries.UPSERT_DEVICE, (device.id, encode(device)))
     connection.execute(queries.LEAVE_GROUPS, (device.id,))
     connection.executemany(
@@ -20,13 +19,13 @@ def put_device(connection: apsw.Connection, device: Device) -> None:
         connection.execute(queries.TAKE_ENDPOINT, (device.id, key))
 
 
-def stored_version(connection: apsw.Connection, install: InstallEvent) -> int | None:
+def stored_version(connection: SqlConnection, install: InstallEvent) -> int | None:
     key = (install.device, install.service_point, micros(install.installed_at))
     version: int | None = connection.execute(queries.INSTALL_GUARD, key).get
     return version
 
 
-def install_unmoved(connection: apsw.Connection, install: InstallEvent) -> bool:
+def install_unmoved(connection: SqlConnection, install: InstallEvent) -> bool:
     """As it was loaded; a new one only where the device is not installed by now."""
     stored = stored_version(connection, install)
     if stored is not None:
@@ -35,7 +34,7 @@ def install_unmoved(connection: apsw.Connection, install: InstallEvent) -> bool:
     return install.version == 0 and taken is None
 
 
-def put_install(connection: apsw.Connection, install: InstallEvent, version: int) -> None:
+def put_install(connection: SqlConnection, install: InstallEvent, version: int) -> None:
     connection.execute(
         queries.PUT_INSTALL,
         {

@@ -5,14 +5,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-import apsw
-
 from adapter.engine.registry.ports import POINT_CHANGED, PointFilter, PointPage, point_subject
 from adapter.model.device import Device, InstallEvent, ServicePoint
 from adapter.model.ids import DeviceId, EventId, ServicePointId
 from adapter.model.supply import PointChange, PointView, SwitchedBy
 from adapter.model.values import replace
 from adapter.store.commands import queries, reading
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import as_list, decode_device, decode_install, decode_service_point
 
@@ -40,7 +39,7 @@ class SqliteServicePoints:
         self._store = store
 
     async def point(self, point: ServicePointId) -> PointView | None:
-        def look(db: apsw.Connection) -> PointView | None:
+        def look(db: SqlConnection) -> PointView | None:
             body = db.execute(queries.SERVICE_POINT, (point,)).get
             return None if body is None else _view(db, decode_service_point(body))
 
@@ -50,14 +49,12 @@ class SqliteServicePoints:
         return await self._store.query(lambda db: _page(db, wanted))
 
 
-def without_supply(db: apsw.Connection, point: ServicePointId) -> bool:
+def without_supply(db: SqlConnection, point: ServicePointId) -> bool:
     """Whether no supply gets through there now; False for a point that nobody knows."""
     return point in dark_points(db, [point])
 
 
-def dark_points(
-    db: apsw.Connection, points: Collection[ServicePointId]
-) -> frozenset[ServicePointId]:
+def dark_points(db: SqlConnection, points: Collection[ServicePointId]) -> frozenset[ServicePointId]:
     """Those of them where no supply gets through now."""
     standing: dict[str, tuple[bytes, list[tuple[bytes, bytes]]]] = {}
     for id_, point, event, device in db.execute(STANDING, (as_list(points),)) if points else ():
@@ -78,7 +75,7 @@ def _is_dark(point: bytes, installs: tuple[tuple[bytes, bytes], ...]) -> bool:
     return not PointView(service_point=decode_service_point(point), installs=made).supply.on
 
 
-def _page(db: apsw.Connection, wanted: PointFilter) -> PointPage:
+def _page(db: SqlConnection, wanted: PointFilter) -> PointPage:
     found: list[PointView] = []
     last, scanned = wanted.after or "", 0
     for id_, body in list(db.execute(_POINTS, (last, _SCANNED))):
@@ -100,7 +97,7 @@ def _may_pass(point: ServicePoint, wanted: PointFilter) -> bool:
     return wanted.sp_type in (None, point.sp_type) and wanted.connected in (None, point.connected)
 
 
-def _standing(db: apsw.Connection, point: ServicePoint) -> PointView:
+def _standing(db: SqlConnection, point: ServicePoint) -> PointView:
     """Without what changed at it, and so without since when and by what."""
     installs = [decode_install(body) for (body,) in list(db.execute(_INSTALLS, (point.id,)))]
     with_devices = (_with_device(db, each) for each in installs)
@@ -109,7 +106,7 @@ def _standing(db: apsw.Connection, point: ServicePoint) -> PointView:
     )
 
 
-def _view(db: apsw.Connection, point: ServicePoint) -> PointView:
+def _view(db: SqlConnection, point: ServicePoint) -> PointView:
     subject = point_subject(point.id)
     entries = reading.audit(db, subject, 0, _CHANGES)
     return replace(
@@ -122,7 +119,7 @@ def _view(db: apsw.Connection, point: ServicePoint) -> PointView:
     )
 
 
-def _with_device(db: apsw.Connection, event: InstallEvent) -> tuple[Device, InstallEvent] | None:
+def _with_device(db: SqlConnection, event: InstallEvent) -> tuple[Device, InstallEvent] | None:
     body = db.execute(queries.DEVICE, (event.device,)).get
     return None if body is None else (decode_device(body), event)
 

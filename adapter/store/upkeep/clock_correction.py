@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-import apsw
-
 from adapter.commands.activity import FINAL, State
 from adapter.commands.correlation import LONGEST_PARK_S
 from adapter.model.ids import CommandId
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
@@ -21,11 +20,11 @@ _OPEN_COMMANDS: Final = """
 SELECT id, wake FROM command WHERE state IN (SELECT value FROM json_each(:states)) AND id > :after
 ORDER BY id LIMIT :limit"""
 # By the first entry about each: of those that were made with a command, the last one leads there.
-_ACCEPTED_SINCE: Final = """
+_NAMED: Final = "subject IN (value, (SELECT number FROM command WHERE id = value))"
+_ACCEPTED_SINCE: Final = f"""
 SELECT value FROM json_each(:subjects)
 WHERE (SELECT min(seq) FROM (
-    SELECT seq FROM audit WHERE previous IS NULL
-        AND subject IN (value, (SELECT number FROM command WHERE id = value))
+    SELECT seq FROM audit WHERE previous IS NULL AND {_NAMED}
     UNION ALL SELECT seq FROM (
         WITH RECURSIVE linked (seq) AS (
             SELECT noted FROM command WHERE id = value AND noted > 0
@@ -43,7 +42,7 @@ UPDATE communication SET due = wake WHERE work IN ('send', 'status', 'result', '
     """
 INSERT INTO limit_use (name, member, hour, used)
 SELECT name, member, :now, sum(used) FROM limit_use WHERE hour > :now GROUP BY name, member
-ON CONFLICT (name, member, hour) DO UPDATE SET used = used + excluded.used""",
+ON CONFLICT (name, member, hour) DO UPDATE SET used = limit_use.used + excluded.used""",
     "DELETE FROM limit_use WHERE hour > :now",
     "UPDATE limit_wait SET until = :now WHERE until > :now",
     "UPDATE inbox SET wake = :now WHERE state = 'parked' AND wake > :parked",
@@ -67,7 +66,7 @@ class SqliteCorrection:
     ) -> Sequence[tuple[CommandId, datetime | None]]:
         names = {"states": _OPEN, "after": after or "", "limit": limit}
 
-        def work(db: apsw.Connection) -> list[tuple[CommandId, datetime | None]]:
+        def work(db: SqlConnection) -> list[tuple[CommandId, datetime | None]]:
             return [
                 (CommandId(str(number)), None if wake is None else moment(int(str(wake))))
                 for number, wake in db.execute(_OPEN_COMMANDS, names)

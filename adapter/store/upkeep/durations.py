@@ -5,10 +5,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from adapter.engine.upkeep.durations import BOUNDS_S, DurationFilter, HourOf, Measure, Spread
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import encode, micros, micros_or_none, moment
 from adapter.store.transaction import Transaction
@@ -22,8 +22,10 @@ _hour: Final = lru_cache(maxsize=4_096)(moment)
 ONE: Final = """
 SELECT count, total_s, most_s, classes FROM duration WHERE hour = ? AND measure = ? AND name = ?"""
 PUT: Final = """
-INSERT OR REPLACE INTO duration (hour, measure, name, count, total_s, most_s, classes)
-VALUES (?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO duration (hour, measure, name, count, total_s, most_s, classes)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hour, measure, name) DO UPDATE SET
+    count = excluded.count, total_s = excluded.total_s, most_s = excluded.most_s,
+    classes = excluded.classes"""
 FORGET: Final = "DELETE FROM duration WHERE hour < ?"
 _WANTED: Final = """FROM duration
 WHERE hour >= :start AND hour < :end AND (:measure IS NULL OR measure = :measure)
@@ -58,7 +60,7 @@ class SqliteDurations:
     async def durations(self, wanted: DurationFilter) -> Sequence[HourOf]:
         values = _values(wanted)
 
-        def look(db: apsw.Connection) -> list[HourOf]:
+        def look(db: SqlConnection) -> list[HourOf]:
             return [
                 HourOf(hour=_hour(at), measure=_MEASURES[measure], name=name, spread=_spread(rest))
                 for at, measure, name, *rest in db.execute(LISTED, values)
@@ -69,7 +71,7 @@ class SqliteDurations:
     async def sums(self, wanted: DurationFilter) -> Mapping[str, Spread]:
         values = _values(wanted)
 
-        def look(db: apsw.Connection) -> dict[str, Spread]:
+        def look(db: SqlConnection) -> dict[str, Spread]:
             return {name: _sum(rest) for name, *rest in db.execute(SUMS, values)}
 
         return await self._store.query(look)

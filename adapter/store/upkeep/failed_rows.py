@@ -2,40 +2,34 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
-
-import apsw
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
-from adapter.engine.listing import UnreadableRow
 from adapter.engine.upkeep.set_aside import (
-    LONGEST_TEXT,
     FailedRow,
     FailedState,
     RowFailure,
     RowKind,
 )
 from adapter.model.ids import InboxId
-from adapter.model.redaction import shown
 from adapter.store.commands import writing
+from adapter.store.connection import SqlConnection
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
 from adapter.store.upkeep.free_rows import NEVER
+from adapter.store.upkeep.unreadable import made_of
 
 if TYPE_CHECKING:
     from adapter.store.database import Database
 
 T = TypeVar("T")
 R = TypeVar("R")
-Readable: TypeAlias = tuple[list[T], list[tuple[object, Exception]]]
-"""What was made, and keys of the rows of which nothing could be made, with the errors."""
 
 _COLUMNS: Final = (
     "SELECT id, kind, row, state, error, detail, tries, first, last, due FROM failed_row "
 )
 ONE: Final = _COLUMNS + "WHERE id = ?"
 OF_KEY: Final = _COLUMNS + "WHERE kind = ? AND row = ?"
-NUMBER_OF_KEY: Final = "SELECT id FROM failed_row WHERE kind = ? AND row = ?"
 LISTED: Final = (
     _COLUMNS
     + """WHERE id > :after AND (:state IS NULL OR state = :state)
@@ -108,7 +102,7 @@ class SqliteFailedRows:
         await self._store.write(work)
 
 
-def held(db: apsw.Connection) -> list[FailedRow]:
+def held(db: SqlConnection) -> list[FailedRow]:
     """All of them, for when the store is opened."""
     return list(map(_row, db.execute(HELD)))
 
@@ -116,7 +110,7 @@ def held(db: apsw.Connection) -> list[FailedRow]:
 async def readable(
     store: "Database",
     kind: RowKind,
-    fetch: Callable[[apsw.Connection], Iterable[tuple[object, R]]],
+    fetch: Callable[[SqlConnection], Iterable[tuple[object, R]]],
     make: Callable[[R], T],
 ) -> list[T]:
     """What `make` makes of the rows that `fetch` gives, each with its key. Those that it cannot
@@ -124,32 +118,6 @@ async def readable(
     made, bad = await store.read(lambda db: made_of(fetch(db), make))
     await note_unreadable(store, kind, bad)
     return made
-
-
-def made_of(rows: Iterable[tuple[object, R]], make: Callable[[R], T]) -> Readable[T]:
-    made: list[T] = []
-    bad: list[tuple[object, Exception]] = []
-    for key, row in rows:
-        try:
-            made.append(make(row))
-        except Exception as error:  # whatever stands in a row, it is that row's error
-            bad.append((key, error))
-    return made, bad
-
-
-def unreadable_rows(
-    db: apsw.Connection, kind: RowKind, bad: Iterable[tuple[object, Exception]]
-) -> list[UnreadableRow]:
-    """For a list: nothing is noted, for nobody tried to work on them."""
-    return [
-        UnreadableRow(
-            id=str(key),
-            error=type(error).__name__,
-            detail=shown(str(error), most=LONGEST_TEXT),
-            set_aside=db.execute(NUMBER_OF_KEY, (kind, str(key))).get,
-        )
-        for key, error in bad
-    ]
 
 
 async def note_unreadable(

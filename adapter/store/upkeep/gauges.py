@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from adapter.commands.activity import State
 from adapter.model.ids import milliseconds_of
 from adapter.orders.order import FINAL_STATES, OrderState
 from adapter.store.commands import queries
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import moment
 
@@ -25,7 +24,7 @@ COUNT_ORDERS: Final = """
 SELECT count(*) FROM (SELECT 1 FROM service_order WHERE state = :state LIMIT :most)"""
 OLDEST_ORDER: Final = "SELECT min(id) FROM service_order WHERE state = :state"
 COUNT_DEAD: Final = """
-SELECT receiver, count(*) FROM (SELECT receiver FROM delivery WHERE dead LIMIT :most)
+SELECT receiver, count(*) FROM (SELECT receiver FROM delivery WHERE dead = 1 LIMIT :most)
 GROUP BY receiver"""
 _MESSAGES: Final = {
     "judge": queries.FIRST_UNTAKEN,
@@ -57,7 +56,7 @@ class SqliteGauges:
         """No more than `most` of a kind are counted."""
         return await self._store.query(partial(self._look, most=most))
 
-    def _look(self, db: apsw.Connection, most: int) -> StoreGauges:
+    def _look(self, db: SqlConnection, most: int) -> StoreGauges:
         commands = {
             (state.value, kind): _made_at(oldest)
             for state in State

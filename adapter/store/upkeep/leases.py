@@ -12,6 +12,7 @@ from adapter.model.ids import CommandId
 from adapter.orders.replies import RequesterReply
 from adapter.store.commands import reading
 from adapter.store.commands.claiming import claim_groups
+from adapter.store.connection import SqlConnection, StatementFailed
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
 
@@ -54,7 +55,7 @@ def free_claimed(tx: Transaction, now: datetime, until: datetime) -> int:
     return freed + _replies(db, names)
 
 
-def _commands(db: apsw.Connection, names: dict[str, int], now: datetime) -> int:
+def _commands(db: SqlConnection, names: dict[str, int], now: datetime) -> int:
     """Those whose own time has passed; the others are waiting for it."""
     freed, after = 0, ""
     while True:
@@ -70,17 +71,17 @@ def _commands(db: apsw.Connection, names: dict[str, int], now: datetime) -> int:
         after = ids[-1]
 
 
-def _readable(db: apsw.Connection, ids: list[CommandId]) -> list[Command]:
+def _readable(db: SqlConnection, ids: list[CommandId]) -> list[Command]:
     """Without those that cannot be read: whoever works on them finds out."""
     try:
         return list(reading.load(db, ids).values())
-    except apsw.Error:
+    except (apsw.Error, StatementFailed):
         raise
     except Exception:
         return [] if len(ids) == 1 else [x for each in ids for x in _readable(db, [each])]
 
 
-def _replies(db: apsw.Connection, names: dict[str, int]) -> int:
+def _replies(db: SqlConnection, names: dict[str, int]) -> int:
     freed = 0
     for number, body, leased in list(db.execute(_REPLIES, names)):
         try:

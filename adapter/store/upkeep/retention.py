@@ -6,8 +6,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-import apsw
-
 from adapter.commands.activity import FINAL
 from adapter.engine.commands.ports import AuditNote, Change, Disposition, InboxState
 from adapter.engine.upkeep.retention import Kept, Pruned
@@ -16,6 +14,7 @@ from adapter.errors import StoreFailed
 from adapter.model.ids import InboxId
 from adapter.store.commands import writing
 from adapter.store.commands.queries import number_of
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.rows import micros
 from adapter.store.transaction import Transaction
@@ -188,7 +187,7 @@ class SqlitePruning:
         return len(reasons)
 
 
-def _rows(db: apsw.Connection, query: str, names: _Names) -> list[tuple[int, int, int]]:
+def _rows(db: SqlConnection, query: str, names: _Names) -> list[tuple[int, int, int]]:
     return list(db.execute(query, {name: names[name] for name in names if f":{name}" in query}))
 
 

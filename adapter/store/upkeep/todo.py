@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apsw
-
 from adapter.commands.activity import TO_DO, Command
 from adapter.engine.commands.ports import AuditNote
 from adapter.engine.upkeep import todo_kinds
@@ -14,13 +12,14 @@ from adapter.engine.upkeep.set_aside import RowKind
 from adapter.engine.upkeep.todo import Claim, Todo
 from adapter.model.ids import CommandId, ServicePointId
 from adapter.store.commands import reading, writing
+from adapter.store.connection import SqlConnection
 from adapter.store.database import Database
 from adapter.store.orders.todo import todo as of_orders
 from adapter.store.readings.queries import VISIBLE
 from adapter.store.registry.service_points import dark_points
 from adapter.store.rows import micros, moment
 from adapter.store.transaction import Transaction
-from adapter.store.upkeep.failed_rows import made_of
+from adapter.store.upkeep.unreadable import made_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,9 @@ UNKNOWN_EVENTS: Final = """
 SELECT id, endpoint, name, at FROM event_error WHERE state = 'open' ORDER BY id LIMIT :limit"""
 
 _CLAIMS: Final = "SELECT entry, by, at FROM todo_claim"
-_CLAIM: Final = "INSERT OR REPLACE INTO todo_claim (entry, by, at) VALUES (?, ?, ?)"
+_CLAIM: Final = """
+INSERT INTO todo_claim (entry, by, at) VALUES (?, ?, ?)
+ON CONFLICT (entry) DO UPDATE SET by = excluded.by, at = excluded.at"""
 _UNCLAIM: Final = "DELETE FROM todo_claim WHERE entry = ?"
 
 
@@ -69,7 +70,7 @@ class SqliteTodos:
         self._opening = 0
 
     async def waiting(self, *, limit: int) -> Sequence[Todo]:
-        def look(db: apsw.Connection) -> list[Todo]:
+        def look(db: SqlConnection) -> list[Todo]:
             found = self._commands(db, limit) + of_orders(db, limit)
             for query, make in _ROWS:
                 rows = db.execute(query, {"limit": limit})
@@ -78,7 +79,7 @@ class SqliteTodos:
 
         return await self._store.query(look)
 
-    def _commands(self, db: apsw.Connection, limit: int) -> list[Todo]:
+    def _commands(self, db: SqlConnection, limit: int) -> list[Todo]:
         """Those that changed since the last look are read; of all it is looked at who is dark."""
         if self._opening != self._store.openings:
             self._opening, self._seen = self._store.openings, {}

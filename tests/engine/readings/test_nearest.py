@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import apsw
-
 from adapter.model.ids import DeviceId
 from adapter.orders.algorithms.chkmsmt import CheckMeasurement, ReadWindow, choose
+from adapter.store.connection import SqlConnection
 from adapter.store.readings import queries
 from tests.engine.readings.store_with_intake import a_meter, a_rig
 from tests.wire.payloads import data_arrived, interval, read_data
@@ -56,6 +55,6 @@ async def test_what_is_chosen_from_the_nearest_is_what_is_chosen_from_all(tmp_pa
         assert not [line for line in plan if line.startswith("SCAN measured")], plan
 
 
-def plan_of(query: str) -> Callable[[apsw.Connection], list[str]]:
+def plan_of(query: str) -> Callable[[SqlConnection], list[str]]:
     values = dict.fromkeys(("device", "start", "end", "near"))
     return lambda db: [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import apsw
 import pytest
 
 from adapter.commands.activity import Command, State
@@ -24,6 +23,7 @@ from adapter.model.ids import InboxId
 from adapter.model.values import replace
 from adapter.service.settings import RetentionSettings
 from adapter.service.upkeep import kept_days
+from adapter.store.connection import SqlConnection
 from adapter.store.upkeep.retention import SqlitePruning
 from tests.builders import a_command, a_note, a_publication, a_submission
 from tests.engine.events.events_on_a_store import NOON, EventStage, event_stage, power
@@ -46,7 +46,7 @@ class Kept10(EventStage):
         await self.clock.turn(self.clock.now() + timedelta(days=days))
 
     async def count(self, table: str) -> int:
-        def work(db: apsw.Connection) -> int:
+        def work(db: SqlConnection) -> int:
             found: int = db.execute(f"SELECT count(*) FROM {table}").get
             return found
 

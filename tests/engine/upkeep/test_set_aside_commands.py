@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-import apsw
 import pytest
 
 from adapter.commands.activity import Command, CommandRequest, CommunicationState, State, Work
@@ -13,6 +12,7 @@ from adapter.engine.commands.ports import Change, InboxState, Received
 from adapter.engine.upkeep.set_aside import WAITS, FailedState, RowKind
 from adapter.errors import StoreFailed
 from adapter.model.ids import CommunicationId, DeviceId
+from adapter.store.connection import SqlConnection
 from tests.builders import a_publication
 from tests.engine.upkeep.broken_rows import Broken, Receiver, Stage, a_stage, kept, plant
 from tests.web.both_servers import STATUS, status_changed
@@ -421,7 +421,7 @@ async def test_an_error_of_a_rows_values_is_that_rows_and_no_storage_error(
 ) -> None:
     async with a_stage(tmp_path) as stage:
 
-        def work(db: apsw.Connection) -> object:
+        def work(db: SqlConnection) -> object:
             return list(db.execute(statement, values))
 
         with pytest.raises(Exception) as raised:

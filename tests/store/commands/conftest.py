@@ -9,6 +9,7 @@ import pytest
 
 from adapter.engine.commands.ports import Store
 from adapter.store.commands.commands import SqliteStore
+from adapter.store.postgresql.store import PostgresqlStore
 from tests.builders import HandClock
 from tests.new_stores import new_store
 from tests.store.commands.model import ModelStore
@@ -40,9 +41,12 @@ class Subject:
         return run(used())
 
 
-@pytest.fixture(params=["model", "sqlite"])
+@pytest.fixture(params=["model", "sqlite", "postgresql"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     clock = HandClock()
     if request.param == "model":
         return Subject(ModelStore(now=clock), clock)
-    return Subject(SqliteStore(new_store(tmp_path / "gateway.db"), now=clock), clock)
+    if request.param == "sqlite":
+        return Subject(SqliteStore(new_store(tmp_path / "gateway.db"), now=clock), clock)
+    url = request.getfixturevalue("postgresql_url")
+    return Subject(PostgresqlStore(url, tmp_path / "gateway", now=clock), clock)

@@ -98,8 +98,12 @@ class SideBySide(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.Runner()
         self.model: Store = ModelStore(now=self.clock)
-        self.disk: Store = SqliteStore(self.folder / "gateway.db", now=self.clock)
+        self.disk = self.a_store()
         self.do(self.disk.open())
+
+    def a_store(self) -> Store:
+        """One that is empty."""
+        return SqliteStore(self.folder / "gateway.db", now=self.clock)
 
     def teardown(self) -> None:
         self.do(self.disk.close())

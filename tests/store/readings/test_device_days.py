@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import apsw
 import pytest
 
 from adapter.engine.readings.completeness import MeterDay
 from adapter.model.ids import DeviceId, EndpointId
 from adapter.readings.days import bounds_of, day_of
+from adapter.store.connection import SqlConnection
 from adapter.store.readings.completeness import SqliteCompleteness
 from adapter.store.readings.device_days import count_days
 from tests.export.filled_store import MIDNIGHT, Loader, a_store, esn, intervals, register
@@ -170,7 +170,7 @@ async def test_a_load_that_takes_the_number_of_a_forgotten_one_counts_what_it_ha
         await loader.load(intervals(1, ["1"] * 50, start=MIDNIGHT + DAY))
         await counted(loader, 1)
 
-        def forget(db: apsw.Connection) -> None:
+        def forget(db: SqlConnection) -> None:
             db.execute("DELETE FROM load WHERE id = 2")
             db.execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'load'")
 

@@ -1,0 +1,1 @@
+"""The store in PostgreSQL: a session behind the port of connections, its SQL, its schema."""
