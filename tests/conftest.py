@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -125,6 +126,21 @@ def postgresql_server() -> Iterator[str]:
     if postgresql.programs() is None:
         pytest.skip(postgresql.ABSENT)
     with postgresql.server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """Name of a database that has the schema: to copy it takes less than to make it."""
+    with postgresql.new_database(postgresql_server) as url:
+        postgresql.migrated(url)
+        yield urlsplit(url).path[1:]
+
+
+@pytest.fixture
+def postgresql_store_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a store without rows."""
+    with postgresql.new_database(postgresql_server, postgresql_template) as url:
         yield url
 
 

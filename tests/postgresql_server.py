@@ -111,11 +111,18 @@ def statement(url: str, text: str) -> list[Any]:
 
 
 @contextmanager
-def new_database(url: str) -> Iterator[str]:
-    """The URL of a database of its own on that server."""
+def new_database(url: str, template: str = "template0") -> Iterator[str]:
+    """The URL of a database of its own on that server, like the one that is its template."""
     name = f"openway_test_{os.getpid()}_{next(_names)}"
-    statement(url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING UTF8")
+    statement(url, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING UTF8")
     try:
         yield with_database(url, name)
     finally:
         statement(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrated(url: str) -> None:
+    """It has the schema then."""
+    from adapter.store.postgresql.migration import bring_up_to_date
+
+    bring_up_to_date(url, password=None, dry_run=False)

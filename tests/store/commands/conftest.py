@@ -48,5 +48,5 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         return Subject(ModelStore(now=clock), clock)
     if request.param == "sqlite":
         return Subject(SqliteStore(new_store(tmp_path / "gateway.db"), now=clock), clock)
-    url = request.getfixturevalue("postgresql_url")
+    url = request.getfixturevalue("postgresql_store_url")
     return Subject(PostgresqlStore(url, tmp_path / "gateway", now=clock), clock)

@@ -25,8 +25,8 @@ def head_end(clock: ForwardClock) -> Iterator[HeadEndUnderTest]:
 
 
 @pytest.fixture
-def settings(postgresql_url: str) -> Settings:
-    return Settings(store=StoreSettings(url=postgresql_url))
+def settings(postgresql_store_url: str) -> Settings:
+    return Settings(store=StoreSettings(url=postgresql_store_url))
 
 
 def switches(simulator: Simulator, count: int) -> list[str]:
