@@ -61,7 +61,7 @@ async def test_every_kind_of_command_is_accepted_and_shown(kind: CommandKind) ->
         assert shown.body == made.body
         command = await rig.gateway.commands.get(CommandId(made["id"]))
         assert shown.body == msgspec.to_builtins(msgspec.convert(summary(command), CommandOut))
-        assert set(summary(command)) | {"progress", "callback_url"} == set(shown.body)
+        assert set(summary(command)) | {"progress", "callback_url", "unsent"} == set(shown.body)
         assert command.request.reference == "work order 7"
 
 
