@@ -60,7 +60,10 @@ _RULES: Final = tuple(
             r"CAST\(((?:\w+\.)?(?:body|counts|targets)) AS TEXT\) ->> '\$\[0\]\[1\]'",
             r"(convert_from(\1, 'UTF8')::json #>> '{0,1}')",
         ),
-        (r"CAST\(((?:\w+\.)?(?:body|counts|targets)) AS TEXT\)", r"convert_from(\1, 'UTF8')"),
+        (
+            r"CAST\(((?:\w+\.)?(?:body|classes|counts|targets)) AS TEXT\)",
+            r"convert_from(\1, 'UTF8')",
+        ),
         (r"(\w+\.outcome) ->> '\$\.(\w+)'", r"(\1::json ->> '\2')"),
         (r"\bX'([0-9A-F]*)'", r"'\\x\1'::bytea"),
         (r"\binstr\(", "strpos("),

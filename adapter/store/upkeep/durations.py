@@ -34,7 +34,7 @@ LISTED: Final = f"""
 SELECT hour, measure, name, count, total_s, most_s, classes {_WANTED}
 ORDER BY hour DESC, measure, name"""
 SUMS: Final = f"""
-SELECT name, sum(count), sum(total_s), max(most_s), group_concat(CAST(classes AS TEXT)) {_WANTED}
+SELECT name, sum(count), sum(total_s), max(most_s), string_agg(CAST(classes AS TEXT), ',') {_WANTED}
 GROUP BY name"""
 
 
