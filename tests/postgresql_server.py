@@ -2,11 +2,15 @@
 own, reached over a socket there; or a site's own, by OPENWAY_POSTGRESQL_URL."""
 
 import asyncio
+import ctypes
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +37,8 @@ _SETTINGS: Final = {
     "log_min_messages": "fatal",
 }
 _MEMORY: Final = Path("/dev/shm")
+_START_S: Final = 60.0
+_PR_SET_PDEATHSIG: Final = 1
 _names: Final = count(1)
 
 
@@ -75,20 +81,56 @@ def server(*, on: Path | None = None) -> Iterator[str]:
         if user is not None:
             account = pwd.getpwnam(user)
             os.chown(folder, account.pw_uid, account.pw_gid)
+            where = _for_others(where, folder)
         data = folder / "data"
         made = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "openway")
         _run([str(where / "initdb"), *made, "-D", str(data)], user)
         with (data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
             file.write(f"unix_socket_directories = '{folder}'\n")
-        control = [str(where / "pg_ctl"), "-D", str(data), "-w", "-t", "60"]
-        _run([*control, "-l", str(folder / "log"), "start"], user)
-        try:
+        with _running([str(where / "postgres"), "-D", str(data)], user, folder / "log") as process:
+            _ready(process, [str(where / "pg_isready"), "-q", "-h", str(folder)])
             yield f"postgresql://openway@/postgres?host={folder}"
-        finally:
-            _run([*control, "-m", "immediate", "stop"], user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], user: str | None, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Ended at once at the end, and also where this process is killed."""
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command, user=user, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            preexec_fn=_ends_with_its_parent,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(timeout=60)
+
+
+def _ends_with_its_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGQUIT))
+
+
+def _ready(process: subprocess.Popen[bytes], look: Sequence[str]) -> None:
+    ends = time.monotonic() + _START_S
+    while subprocess.run(look, timeout=_START_S).returncode:
+        if process.poll() is not None or time.monotonic() > ends:
+            raise RuntimeError(f"{look[0]}: the server does not answer")
+        time.sleep(0.05)
+
+
+def _for_others(programs: Path, folder: Path) -> Path:
+    """The programs, where everybody may run them: below a closed folder they are copied."""
+    if all(each.stat().st_mode & 0o001 for each in programs.parents):
+        return programs
+    installed = shutil.copytree(programs.parent, folder / "programs", symlinks=True)
+    return installed / programs.name
 
 
 def with_database(url: str, name: str) -> str:
