@@ -126,11 +126,16 @@ def _ready(process: subprocess.Popen[bytes], look: Sequence[str]) -> None:
 
 
 def _for_others(programs: Path, folder: Path) -> Path:
-    """The programs, where everybody may run them: below a closed folder they are copied."""
+    """The programs, where everybody may run them: below a closed folder they are copied, with the
+    libraries that the wheel has beside its package."""
     if all(each.stat().st_mode & 0o001 for each in programs.parents):
         return programs
-    installed = shutil.copytree(programs.parent, folder / "programs", symlinks=True)
-    return installed / programs.name
+    installed = programs.parent
+    package = installed.parent
+    libraries = f"{package.name}.libs"
+    shutil.copytree(package.parent / libraries, folder / libraries)
+    copied = folder / package.name / installed.name
+    return shutil.copytree(installed, copied, symlinks=True) / programs.name
 
 
 def with_database(url: str, name: str) -> str:
