@@ -19,8 +19,7 @@ from adapter.simulator.registry import device_id
 from tests.clock.lives import CUT, DAY, HOUR, NOON, Life, a_head_end, life
 from tests.engine.commands.test_switching_stopped import resume, safety, stop
 
-ROWS, REQUESTS = 1_000, 5
-PER_HOUR = 300
+REQUESTS = 5
 HELD = "expired while held: ann has stopped switching: the list is wrong"
 
 
@@ -37,11 +36,11 @@ async def commands(now: Life, *, queued: bool) -> list[str]:
     )
 
 
-async def bulk(now: Life, request: int) -> int:
-    """Cuts for the next thousand meters, from the third list on for tomorrow; how many were
+async def bulk(now: Life, request: int, rows: int) -> int:
+    """Cuts for so many meters that follow, from the third list on for tomorrow; how many were
     accepted."""
-    first = request * ROWS
-    rows = {
+    first = request * rows
+    asked_for = {
         line: CommandRequest(
             kind=CUT,
             devices=(device_id(now.endpoint(first + line - 1)),),
@@ -49,36 +48,41 @@ async def bulk(now: Life, request: int) -> int:
             effective_at=NOON + DAY if request > 1 else None,
             expires_at=NOON + 4 * DAY,
         )
-        for line in range(1, ROWS + 1)
+        for line in range(1, rows + 1)
     }
     key = f"list {request}"
-    asked = BulkRequest(kind=CUT, key=key, requester="ann", reference="", rows=rows)
+    asked = BulkRequest(kind=CUT, key=key, requester="ann", reference="", rows=asked_for)
     return (await now.gateway.commands.bulk.submit(asked, actor="ann")).accepted
 
 
 @pytest.mark.seconds(100)
-async def test_nothing_of_five_thousand_is_sent_after_the_answer_and_then_the_rest_in_order(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("rows", "per_hour"),
+    [(200, 150), pytest.param(1_000, 300, marks=pytest.mark.soak)],
+    ids=["1,000", "5,000"],
+)
+async def test_nothing_of_many_is_sent_after_the_answer_and_then_the_rest_in_order(
+    tmp_path: Path, rows: int, per_hour: int
 ) -> None:
-    policy = SwitchPolicy(cap=(SwitchCap(name="cuts", per_hour=PER_HOUR),))
+    policy = SwitchPolicy(cap=(SwitchCap(name="cuts", per_hour=per_hour),))
     async with (
-        a_head_end(meters=ROWS * REQUESTS) as head_end,
+        a_head_end(meters=rows * REQUESTS) as head_end,
         life(tmp_path, head_end, NOON, switch=policy) as now,
     ):
-        assert await bulk(now, 0) == ROWS
+        assert await bulk(now, 0, rows) == rows
         working = asyncio.create_task(now.gateway.drain())
-        others = [asyncio.create_task(bulk(now, number)) for number in range(1, REQUESTS)]
+        others = [asyncio.create_task(bulk(now, number, rows)) for number in range(1, REQUESTS)]
         while len(reached(now)) < 50:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await stop(now)
         left = await commands(now, queued=False)
-        assert 50 <= len(left) < PER_HOUR
-        assert await asyncio.gather(*others) == [ROWS] * (REQUESTS - 1)
+        assert 50 <= len(left) < per_hour
+        assert await asyncio.gather(*others) == [rows] * (REQUESTS - 1)
         await working
         await now.later(2 * HOUR)
         rest = await commands(now, queued=True)
-        assert len(rest) == 2 * ROWS - len(left)
-        assert (await safety(now).state()).counts.not_due == 3 * ROWS
+        assert len(rest) == 2 * rows - len(left)
+        assert (await safety(now).state()).counts.not_due == 3 * rows
         assert len(reached(now)) <= len(left)
         assert await commands(now, queued=False) == left
         before = len(reached(now))
@@ -87,8 +91,8 @@ async def test_nothing_of_five_thousand_is_sent_after_the_answer_and_then_the_re
         assert len(reached(now)) == before  # one is not enough
         await safety(now).resume(by="bob", why="I have seen the new list")
         await now.work()
-        assert len(reached(now)) == before + PER_HOUR
-        assert await commands(now, queued=True) == rest[PER_HOUR:]
+        assert len(reached(now)) == before + per_hour
+        assert await commands(now, queued=True) == rest[per_hour:]
         assert max(now.simulator.journal.by_meter[Operation.DISCONNECT_METER].values()) == 1
 
 

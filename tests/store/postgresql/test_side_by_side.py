@@ -11,11 +11,16 @@ from tests.postgresql_server import statement
 from tests.store.commands.test_side_by_side import Commands, Records, SideBySide
 
 _FEW = settings(
-    max_examples=8,
+    max_examples=3,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+_MANY = settings(_FEW, max_examples=60)
+LENGTHS = [
+    pytest.param(_FEW, id="few"),
+    pytest.param(_MANY, id="many", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+]
 
 
 class CommandsOnAServer(Commands):
@@ -38,16 +43,17 @@ def emptied(url: str, machine: SideBySide) -> Store:
     return PostgresqlStore(url, machine.folder / "gateway", now=machine.clock)
 
 
-CommandsOnAServer.TestCase.settings = RecordsOnAServer.TestCase.settings = _FEW
-
-
 @pytest.mark.timeout(600)
-def test_commands(postgresql_url: str) -> None:
+@pytest.mark.parametrize("length", LENGTHS)
+def test_commands(postgresql_url: str, length: settings) -> None:
     CommandsOnAServer.url = postgresql_url
+    CommandsOnAServer.TestCase.settings = length
     CommandsOnAServer.TestCase().runTest()
 
 
 @pytest.mark.timeout(600)
-def test_records(postgresql_url: str) -> None:
+@pytest.mark.parametrize("length", LENGTHS)
+def test_records(postgresql_url: str, length: settings) -> None:
     RecordsOnAServer.url = postgresql_url
+    RecordsOnAServer.TestCase.settings = length
     RecordsOnAServer.TestCase().runTest()
