@@ -32,6 +32,8 @@ from adapter.replay.decisions import (
     decisions,
     of_gateway,
 )
+from adapter.replay.recording_files import MOST_ACTS
+from adapter.replay.recording_files import MOST_MESSAGES as MOST_PLAYED
 from adapter.replay.scenario import Act, Do, Recording, Scenario, seconds
 from adapter.replay.stage import plain_json
 from adapter.service.settings import Settings
@@ -280,6 +282,8 @@ def _recording(commands: Sequence[RecordedCommand], night: _Night, limits: _Limi
         *night.switching.between(scenario.start, end),
         *_acts(commands, scenario, settings, redaction),
     ]
+    if len(messages) > MOST_PLAYED or len(acts) > MOST_ACTS:
+        raise NotRecordable(f"more than {MOST_PLAYED} messages or {MOST_ACTS} acts")
     words = ComparedTexts(scenario.ids)
     return Recording(
         scenario=replace(scenario, acts=tuple(sorted(acts, key=lambda act: act.at))),

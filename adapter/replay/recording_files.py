@@ -1,0 +1,46 @@
+"""Files of recordings, which strangers may have made: only what lies in the folder is touched."""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Final
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of one file."""
+MOST_ACTS: Final = 20_000
+"""Of one scenario."""
+MOST_MESSAGES: Final = 100_000
+"""Of one recording."""
+MOST_MESSAGE_BYTES: Final = 1024 * 1024 * 1024
+"""Of all messages of one recording together."""
+
+
+def read_within(folder: Path, name: str) -> bytes:
+    """A regular file that lies in the folder itself. Raises ValueError and OSError."""
+    if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+        raise ValueError("must be the name of a file in the folder of the recording")
+    # A FIFO must not be waited for, and what was looked at must be what is read.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    path = folder / name
+    if path.is_symlink():
+        raise ValueError("must be a regular file, not a symbolic link")
+    if path.exists() and not path.is_file():
+        raise ValueError("must be a regular file")
+    with open(os.open(path, flags), "rb") as opened:
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("must be a regular file")
+        raw = opened.read(MOST_BYTES + 1) if found.st_size <= MOST_BYTES else b""
+    if found.st_size > MOST_BYTES or len(raw) > MOST_BYTES:
+        raise ValueError(f"must have at most {MOST_BYTES} bytes")
+    return raw
+
+
+def read_toml(folder: Path, name: str) -> dict[str, object]:
+    """Raises ValueError and OSError."""
+    text = read_within(folder, name).decode("utf-8")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("lists or tables are nested too deep") from None
