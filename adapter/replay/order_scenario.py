@@ -24,7 +24,7 @@ from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.replay.json_text import json_text
-from adapter.replay.recording_files import MOST_ACTS, read_toml, read_within
+from adapter.replay.recording_files import MOST_ACTS, read_toml, read_within, write_within
 from adapter.replay.scenario import EXPECTED, START, BadScenario
 
 ORDER: Final = "order.toml"
@@ -164,4 +164,4 @@ def read_expected(folder: Path) -> Mapping[str, object]:
 
 
 def write_expected(folder: Path, outcome: Mapping[str, object]) -> None:
-    (folder / EXPECTED).write_text(json_text(outcome), encoding="utf-8")
+    write_within(folder, EXPECTED, json_text(outcome).encode())

@@ -1,6 +1,7 @@
 """Files of recordings, which strangers may have made: only what lies in the folder is touched."""
 
 import os
+import secrets
 import stat
 import tomllib
 from pathlib import Path
@@ -44,3 +45,15 @@ def read_toml(folder: Path, name: str) -> dict[str, object]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("lists or tables are nested too deep") from None
+
+
+def write_within(folder: Path, name: str, content: bytes) -> None:
+    """A new file in the place of what has the name: a link is replaced, and what it names stays.
+    Raises OSError."""
+    fresh = folder / f".{name}.{secrets.token_hex(8)}.part"
+    try:
+        with open(fresh, "xb") as out:
+            out.write(content)
+        fresh.replace(folder / name)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -33,6 +33,7 @@ from adapter.replay.recording_files import (
     MOST_MESSAGES,
     read_toml,
     read_within,
+    write_within,
 )
 from adapter.replay.toml_text import toml_text
 
@@ -237,8 +238,8 @@ def write(recording: Recording, folder: Path) -> None:
     scenario = toml_text(_scenario_table(recording.scenario))
     recorded = toml_text({"recorded": {"ends_at": recording.ends_at, "message": rows}})
     text = f"{scenario}\n{_RECORDED}\n\n{recorded}"
-    (folder / SCENARIO).write_text(text, encoding="utf-8")
-    (folder / EXPECTED).write_text(json_text(recording.expected), encoding="utf-8")
+    write_within(folder, SCENARIO, text.encode())
+    write_within(folder, EXPECTED, json_text(recording.expected).encode())
 
 
 def _named(messages: Sequence[RecordedMessage]) -> list[tuple[RecordedMessage, str]]:
@@ -271,7 +272,7 @@ def _message_row(row: tuple[RecordedMessage, str], folder: Path) -> dict[str, ob
     if file:
         shown = laid_out(message.body)
         table["raw"] = True if shown is None else None
-        (folder / file).write_bytes(message.body if shown is None else shown)
+        write_within(folder, file, message.body if shown is None else shown)
     return table
 
 

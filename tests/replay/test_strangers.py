@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapter.replay import recording_files
-from adapter.replay.order_scenario import read_expected, read_order_scenario
-from adapter.replay.scenario import BadScenario, read, read_scenario
+from adapter.replay.order_scenario import read_expected, read_order_scenario, write_expected
+from adapter.replay.scenario import BadScenario, read, read_scenario, write
 from tests.replay.recordings import FIXTURES
 from tests.support import every_case, for_every
 
@@ -112,3 +112,22 @@ def test_acts_and_messages_are_bounded(folder: Path) -> None:
     (folder / "order.toml").write_text(place.read_text())
     with pytest.raises(BadScenario, match="act: at most 20000"):
         read_order_scenario(folder)
+
+
+def test_nothing_is_written_through_a_link(folder: Path) -> None:
+    recording = read(folder)
+    outside = folder.parent / "outside.xml"
+    names = ("scenario.toml", "expected.json", FIRST)
+    for name in names:
+        replaced(folder, lambda to: to.symlink_to(outside), name)
+    write(recording, folder)
+    assert outside.read_text() == "<secret/>"
+    assert not any((folder / name).is_symlink() for name in names)
+    assert read(folder) == recording
+    replaced(folder, lambda to: to.symlink_to(outside), "expected.json")
+    write_expected(folder, {"orders": []})
+    assert outside.read_text() == "<secret/>"
+    assert read_expected(folder) == {"orders": []}
+    assert sorted(each.name for each in folder.iterdir()) == sorted(
+        each.name for each in GOOD.iterdir()
+    )
