@@ -24,7 +24,13 @@ from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.replay.json_text import json_text
-from adapter.replay.recording_files import MOST_ACTS, read_toml, read_within, write_within
+from adapter.replay.recording_files import (
+    MOST_ACTS,
+    check_times,
+    read_toml,
+    read_within,
+    write_within,
+)
 from adapter.replay.scenario import EXPECTED, START, BadScenario
 
 ORDER: Final = "order.toml"
@@ -148,6 +154,15 @@ def read_order_scenario(folder: Path) -> OrderScenario:
         raise BadScenario(f"{file}: {error}") from error
     if len(made.act) > MOST_ACTS:
         raise BadScenario(f"{file}: act: at most {MOST_ACTS}")
+    times = {
+        f"act[{number}].{name}": getattr(act, name)
+        for number, act in enumerate(made.act, start=1)
+        for name in ("at", "effective_in_s", "service_in_s", "read_in_s")
+    }
+    try:
+        check_times(made.start, {"ends_at": made.ends_at or 0.0, **times})
+    except ValueError as error:
+        raise BadScenario(f"{file}: {error}") from error
     return replace(made, name=f"{folder.parent.name}/{folder.name}")
 
 

@@ -4,6 +4,8 @@ import os
 import secrets
 import stat
 import tomllib
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,19 @@ MOST_MESSAGES: Final = 100_000
 """Of one recording."""
 MOST_MESSAGE_BYTES: Final = 1024 * 1024 * 1024
 """Of all messages of one recording together."""
+LONGEST_S: Final = 10 * 366 * 86_400.0
+"""No time of a scenario is further than this from another."""
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9000
+
+
+def check_times(start: datetime, seconds: Mapping[str, float]) -> None:
+    """Of a scenario, by the name of the field. Raises ValueError."""
+    if start.tzinfo is None or not _FIRST_YEAR <= start.year <= _LAST_YEAR:
+        raise ValueError(f"start: must have a zone and a year of {_FIRST_YEAR} to {_LAST_YEAR}")
+    for name, value in seconds.items():
+        if not abs(value) <= LONGEST_S:  # not a number is refused as well
+            raise ValueError(f"{name}: must be at most {LONGEST_S:.0f} s, and is {value}")
 
 
 def read_within(folder: Path, name: str) -> bytes:

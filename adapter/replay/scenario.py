@@ -31,6 +31,7 @@ from adapter.replay.recording_files import (
     MOST_ACTS,
     MOST_MESSAGE_BYTES,
     MOST_MESSAGES,
+    check_times,
     read_toml,
     read_within,
     write_within,
@@ -346,6 +347,10 @@ def read(folder: Path) -> Recording:
                 f"{folder / SCENARIO}: recorded.message[{number}].file: all messages together must "
                 f"have at most {MOST_MESSAGE_BYTES} bytes"
             )
+    times = {
+        f"recorded.message[{number}].at": each.at for number, each in enumerate(messages, start=1)
+    }
+    _check_times(folder / SCENARIO, scenario.start, {"recorded.ends_at": ends_at, **times})
     return Recording(
         scenario=scenario, messages=tuple(messages), expected=expected, ends_at=float(ends_at)
     )
@@ -382,7 +387,16 @@ def _read_scenario(folder: Path) -> tuple[Scenario, dict[str, object]]:
         raise BadScenario(f"{file}: {error}") from error
     if len(scenario.acts) > MOST_ACTS:
         raise BadScenario(f"{file}: act: at most {MOST_ACTS}")
+    times = {f"act[{number}].at": act.at for number, act in enumerate(scenario.acts, start=1)}
+    _check_times(file, scenario.start, {"silence_s": scenario.silence_s, **times})
     return scenario.scenario(), table
+
+
+def _check_times(file: Path, start: datetime, seconds: Mapping[str, float]) -> None:
+    try:
+        check_times(start, seconds)
+    except ValueError as error:
+        raise BadScenario(f"{file}: {error}") from error
 
 
 class _Known(msgspec.Struct, forbid_unknown_fields=True):

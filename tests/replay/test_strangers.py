@@ -1,6 +1,7 @@
 """A recording of a stranger reads no file outside its folder, and none that has no end."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -131,3 +132,49 @@ def test_nothing_is_written_through_a_link(folder: Path) -> None:
     assert sorted(each.name for each in folder.iterdir()) == sorted(
         each.name for each in GOOD.iterdir()
     )
+
+
+WILD = ("inf", "-inf", "nan", "1e12")
+
+
+@for_every("value", WILD)
+def test_a_time_beyond_the_calendar_is_refused_by_its_field(
+    tmp_path_factory: pytest.TempPathFactory, value: str
+) -> None:
+    folder = tmp_path_factory.mktemp("wild") / "recording"
+    shutil.copytree(GOOD, folder)
+    place = folder / "scenario.toml"
+    good = place.read_text()
+    with every_case() as case:
+        for head, name in (
+            ("[recorded]", "recorded.ends_at"),
+            ("act = [", "act[1].at"),
+            ("message = [", "recorded.message[1].at"),
+        ):
+            with case(name):
+                before, found, after = good.partition(head)
+                assert found
+                member = name.rpartition(".")[2]
+                changed = re.sub(rf"\b{member} = [\d.]+", f"{member} = {value}", after, count=1)
+                assert changed != after
+                place.write_text(before + head + changed)
+                with pytest.raises(BadScenario, match=re.escape(f"{name}: must be at most")):
+                    read(folder)
+        for name, text in (
+            ("act[1].at", f'shows = "x"\nact = [{{ do = "cancel", at = {value} }}]'),
+            ("ends_at", f'shows = "x"\nends_at = {value}\nact = []'),
+        ):
+            with case(f"order {name}"):
+                (folder / "order.toml").write_text(text)
+                with pytest.raises(BadScenario, match=re.escape(f"{name}: must be at most")):
+                    read_order_scenario(folder)
+
+
+def test_what_is_nested_too_deep_is_refused(folder: Path) -> None:
+    deep = f"act = {'[' * 100_000}"
+    with every_case() as case:
+        for name, reader in (("scenario.toml", read_scenario), ("order.toml", read_order_scenario)):
+            with case(name):
+                (folder / name).write_text(deep)
+                with pytest.raises(BadScenario, match=f"{name}: lists or tables are nested"):
+                    reader(folder)
