@@ -28,6 +28,8 @@ from adapter.replay.decisions import (
     BEGAN,
     ENDED,
     FULL,
+    HELD,
+    RELEASED,
     ComparedTexts,
     decisions,
     of_gateway,
@@ -347,16 +349,18 @@ def _about_switching(
         and (each["type"] != FULL or object_of(each["data"]).get("limit") in counting)
     ]
     before = night.switching.told_before(start)
-    said = [_said_of_switching(each, night.redaction) for each in (*before, *told)]
+    said = [_said_of_switching(each, night) for each in (*before, *told)]
     return plain_json(of_gateway(said, words))
 
 
-def _said_of_switching(event: Mapping[str, object], redaction: Redaction) -> Mapping[str, object]:
-    """Of an event whose `reason` people wrote all of it has a pseudonym."""
+def _said_of_switching(event: Mapping[str, object], night: _Night) -> Mapping[str, object]:
+    """Of an event whose reason people wrote all of it has a pseudonym."""
     data = object_of(event["data"])
-    said = object_of(_said(data, redaction))
+    said = object_of(_said(data, night.redaction))
     if event["type"] in (ASKED, BEGAN, ENDED):
-        said["reason"] = redaction.name(str(data["reason"]))
+        said["reason"] = night.redaction.name(str(data["reason"]))
+    elif event["type"] in (HELD, RELEASED):
+        said["text"] = night.switching.text(data)
     return {**event, "data": said}
 
 
