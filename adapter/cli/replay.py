@@ -119,14 +119,21 @@ def _record_site(
     as_json: bool,
 ) -> None:
     from adapter.engine.clock import SystemClock
+
+    now = SystemClock().now()
+    if since > now:
+        raise click.UsageError("--since: is in the future")
+    if below.is_dir() and any(below.iterdir()):
+        raise click.UsageError(
+            f"--to: {below} is not empty; a recording of a running gateway needs a new folder"
+        )
     from adapter.replay.scenario import write
     from adapter.support.pseudonyms import Pseudonyms, key_of
     from adapter.support.redaction import Redaction
     from adapter.support.site_recording import record_site
 
     redaction = Redaction(Pseudonyms(key_of(key_file_of(session, key_file))))
-    end = until or SystemClock().now()
-    made = record_site(session.client, session.settings, redaction, start=since, end=end)
+    made = record_site(session.client, session.settings, redaction, start=since, end=until or now)
     for each in made.recordings:
         write(each, below / each.scenario.name)
     if names_file is not None:

@@ -7,7 +7,6 @@ Times are seconds since `start`, in virtual time. No message of the head end is 
 simulator that answers.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +24,13 @@ from adapter.model.values import replace
 from adapter.orders.order import OrderKind
 from adapter.orders.plan import SMART_COMMANDS
 from adapter.replay.json_text import json_text
+from adapter.replay.recording_files import (
+    MOST_ACTS,
+    check_times,
+    read_toml,
+    read_within,
+    write_within,
+)
 from adapter.replay.scenario import EXPECTED, START, BadScenario
 
 ORDER: Final = "order.toml"
@@ -143,9 +149,19 @@ def read_order_scenario(folder: Path) -> OrderScenario:
     """Raises BadScenario naming file and member."""
     file = folder / ORDER
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-        made = msgspec.convert(table, OrderScenario, strict=False)
+        made = msgspec.convert(read_toml(folder, ORDER), OrderScenario, strict=False)
     except (OSError, ValueError) as error:
+        raise BadScenario(f"{file}: {error}") from error
+    if len(made.act) > MOST_ACTS:
+        raise BadScenario(f"{file}: act: at most {MOST_ACTS}")
+    times = {
+        f"act[{number}].{name}": getattr(act, name)
+        for number, act in enumerate(made.act, start=1)
+        for name in ("at", "effective_in_s", "service_in_s", "read_in_s")
+    }
+    try:
+        check_times(made.start, {"ends_at": made.ends_at or 0.0, **times})
+    except ValueError as error:
         raise BadScenario(f"{file}: {error}") from error
     return replace(made, name=f"{folder.parent.name}/{folder.name}")
 
@@ -154,7 +170,7 @@ def read_expected(folder: Path) -> Mapping[str, object]:
     """Raises BadScenario."""
     file = folder / EXPECTED
     try:
-        expected = json_value(file.read_bytes())
+        expected = json_value(read_within(folder, EXPECTED))
     except (OSError, ValueError) as error:
         raise BadScenario(f"{file}: {error}") from error
     if not isinstance(expected, dict):
@@ -163,4 +179,4 @@ def read_expected(folder: Path) -> Mapping[str, object]:
 
 
 def write_expected(folder: Path, outcome: Mapping[str, object]) -> None:
-    (folder / EXPECTED).write_text(json_text(outcome), encoding="utf-8")
+    write_within(folder, EXPECTED, json_text(outcome).encode())

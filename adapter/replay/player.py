@@ -6,6 +6,7 @@ that judges real ones. The first thing that differs ends the play and is named.
 
 import tempfile
 import time
+from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +84,11 @@ class _Player:
 
     async def run(self) -> None:
         """Turn the clock through the recording. Raises Diverged."""
-        left = [act for act in self._scenario.acts if act.do not in AT_HEAD_END]
+        left = deque(act for act in self._scenario.acts if act.do not in AT_HEAD_END)
         end = moment(self._scenario, self._recording.ends_at)
         for _ in range(_MOST_TURNS):
             while left and moment(self._scenario, left[0].at) <= self._clock.now():
-                await self.stage.act(left.pop(0))
+                await self.stage.act(left.popleft())
             await self.stage.gateway.drain()
             if self._diverged is not None:
                 raise self._diverged

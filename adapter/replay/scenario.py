@@ -7,7 +7,6 @@
 Times in all of them are seconds since `start`, in virtual time.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,15 @@ from adapter.model.json_members import json_value
 from adapter.model.values import replace
 from adapter.replay.json_text import json_text
 from adapter.replay.layout import laid_out, taken_back
+from adapter.replay.recording_files import (
+    MOST_ACTS,
+    MOST_MESSAGE_BYTES,
+    MOST_MESSAGES,
+    check_times,
+    read_toml,
+    read_within,
+    write_within,
+)
 from adapter.replay.toml_text import toml_text
 
 SCENARIO: Final = "scenario.toml"
@@ -231,8 +239,8 @@ def write(recording: Recording, folder: Path) -> None:
     scenario = toml_text(_scenario_table(recording.scenario))
     recorded = toml_text({"recorded": {"ends_at": recording.ends_at, "message": rows}})
     text = f"{scenario}\n{_RECORDED}\n\n{recorded}"
-    (folder / SCENARIO).write_text(text, encoding="utf-8")
-    (folder / EXPECTED).write_text(json_text(recording.expected), encoding="utf-8")
+    write_within(folder, SCENARIO, text.encode())
+    write_within(folder, EXPECTED, json_text(recording.expected).encode())
 
 
 def _named(messages: Sequence[RecordedMessage]) -> list[tuple[RecordedMessage, str]]:
@@ -265,7 +273,7 @@ def _message_row(row: tuple[RecordedMessage, str], folder: Path) -> dict[str, ob
     if file:
         shown = laid_out(message.body)
         table["raw"] = True if shown is None else None
-        (folder / file).write_bytes(message.body if shown is None else shown)
+        write_within(folder, file, message.body if shown is None else shown)
     return table
 
 
@@ -319,7 +327,7 @@ def read(folder: Path) -> Recording:
         raise BadScenario(f"{folder / SCENARIO}: nothing was recorded yet")
     recorded = _table(table["recorded"])
     try:
-        expected = json_value((folder / EXPECTED).read_bytes())
+        expected = json_value(read_within(folder, EXPECTED))
     except (OSError, ValueError) as error:
         raise BadScenario(f"{folder / EXPECTED}: {error}") from error
     if not isinstance(expected, dict):
@@ -327,9 +335,24 @@ def read(folder: Path) -> Recording:
     ends_at, rows = recorded.get("ends_at"), recorded.get("message")
     if not isinstance(ends_at, int | float) or not isinstance(rows, list):
         raise BadScenario(f"{folder / SCENARIO}: recorded: ends_at and message are wanted")
-    messages = tuple(_read_message(row, folder) for row in rows)
+    if len(rows) > MOST_MESSAGES:
+        raise BadScenario(f"{folder / SCENARIO}: recorded.message: at most {MOST_MESSAGES}")
+    messages: list[RecordedMessage] = []
+    size = 0
+    for number, row in enumerate(rows, start=1):
+        messages.append(_read_message(row, folder, number))
+        size += len(messages[-1].body)
+        if size > MOST_MESSAGE_BYTES:
+            raise BadScenario(
+                f"{folder / SCENARIO}: recorded.message[{number}].file: all messages together must "
+                f"have at most {MOST_MESSAGE_BYTES} bytes"
+            )
+    times = {
+        f"recorded.message[{number}].at": each.at for number, each in enumerate(messages, start=1)
+    }
+    _check_times(folder / SCENARIO, scenario.start, {"recorded.ends_at": ends_at, **times})
     return Recording(
-        scenario=scenario, messages=messages, expected=expected, ends_at=float(ends_at)
+        scenario=scenario, messages=tuple(messages), expected=expected, ends_at=float(ends_at)
     )
 
 
@@ -350,7 +373,7 @@ def read_scenario(folder: Path) -> Scenario:
 def _read_scenario(folder: Path) -> tuple[Scenario, dict[str, object]]:
     file = folder / SCENARIO
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = read_toml(folder, SCENARIO)
     except (OSError, ValueError) as error:
         raise BadScenario(f"{file}: {error}") from error
     known = {name: value for name, value in table.items() if name != "recorded"}
@@ -362,7 +385,18 @@ def _read_scenario(folder: Path) -> tuple[Scenario, dict[str, object]]:
         )
     except msgspec.ValidationError as error:
         raise BadScenario(f"{file}: {error}") from error
+    if len(scenario.acts) > MOST_ACTS:
+        raise BadScenario(f"{file}: act: at most {MOST_ACTS}")
+    times = {f"act[{number}].at": act.at for number, act in enumerate(scenario.acts, start=1)}
+    _check_times(file, scenario.start, {"silence_s": scenario.silence_s, **times})
     return scenario.scenario(), table
+
+
+def _check_times(file: Path, start: datetime, seconds: Mapping[str, float]) -> None:
+    try:
+        check_times(start, seconds)
+    except ValueError as error:
+        raise BadScenario(f"{file}: {error}") from error
 
 
 class _Known(msgspec.Struct, forbid_unknown_fields=True):
@@ -387,15 +421,16 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
         return Scenario(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
-def _read_message(row: object, folder: Path) -> RecordedMessage:
+def _read_message(row: object, folder: Path, number: int) -> RecordedMessage:
     table = dict(_table(row))
     file, raw = table.pop("file", ""), table.pop("raw", False)
     body = b""
     if file:
         try:
-            body = (folder / str(file)).read_bytes()
-        except OSError as error:
-            raise BadScenario(f"{folder / str(file)}: {error}") from error
+            body = read_within(folder, str(file))
+        except (OSError, ValueError) as error:
+            place = f"{folder / SCENARIO}: recorded.message[{number}].file"
+            raise BadScenario(f"{place}: {str(file)!r}: {error}") from error
     try:
         message = msgspec.convert(table, RecordedMessage)
     except msgspec.ValidationError as error:

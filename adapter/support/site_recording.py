@@ -28,10 +28,14 @@ from adapter.replay.decisions import (
     BEGAN,
     ENDED,
     FULL,
+    HELD,
+    RELEASED,
     ComparedTexts,
     decisions,
     of_gateway,
 )
+from adapter.replay.recording_files import MOST_ACTS
+from adapter.replay.recording_files import MOST_MESSAGES as MOST_PLAYED
 from adapter.replay.scenario import Act, Do, Recording, Scenario, seconds
 from adapter.replay.stage import plain_json
 from adapter.service.settings import Settings
@@ -280,6 +284,8 @@ def _recording(commands: Sequence[RecordedCommand], night: _Night, limits: _Limi
         *night.switching.between(scenario.start, end),
         *_acts(commands, scenario, settings, redaction),
     ]
+    if len(messages) > MOST_PLAYED or len(acts) > MOST_ACTS:
+        raise NotRecordable(f"more than {MOST_PLAYED} messages or {MOST_ACTS} acts")
     words = ComparedTexts(scenario.ids)
     return Recording(
         scenario=replace(scenario, acts=tuple(sorted(acts, key=lambda act: act.at))),
@@ -343,16 +349,18 @@ def _about_switching(
         and (each["type"] != FULL or object_of(each["data"]).get("limit") in counting)
     ]
     before = night.switching.told_before(start)
-    said = [_said_of_switching(each, night.redaction) for each in (*before, *told)]
+    said = [_said_of_switching(each, night) for each in (*before, *told)]
     return plain_json(of_gateway(said, words))
 
 
-def _said_of_switching(event: Mapping[str, object], redaction: Redaction) -> Mapping[str, object]:
-    """Of an event whose `reason` people wrote all of it has a pseudonym."""
+def _said_of_switching(event: Mapping[str, object], night: _Night) -> Mapping[str, object]:
+    """Of an event whose reason people wrote all of it has a pseudonym."""
     data = object_of(event["data"])
-    said = object_of(_said(data, redaction))
+    said = object_of(_said(data, night.redaction))
     if event["type"] in (ASKED, BEGAN, ENDED):
-        said["reason"] = redaction.name(str(data["reason"]))
+        said["reason"] = night.redaction.name(str(data["reason"]))
+    elif event["type"] in (HELD, RELEASED):
+        said["text"] = night.switching.text(data)
     return {**event, "data": said}
 
 

@@ -11,10 +11,11 @@ from typing import Final
 from adapter.engine.commands.switch_holds import HoldReason
 from adapter.replay import decisions
 from adapter.replay.scenario import Act, Do
-from adapter.support.redaction import Redaction
+from adapter.support.redaction import Redaction, program_words
 from adapter.support.rest import GatewayApi, moment_of, object_of, rows_of
 
 _GATEWAY: Final = "gateway"
+_STOPPED: Final = " has stopped switching: "
 _ANOTHER: Final = "another person"
 """Whoever has confirmed that switching goes on: the event does not say who."""
 
@@ -49,7 +50,38 @@ class SwitchingActs:
         ]
         holds += [_held(each, None) for each in rows_of(api.get("/switch-holds"))]
         overrides = rows_of(api.get("/switching/overrides", {"limit": 200}))
-        return cls(events, holds, overrides, redaction)
+        made = cls(events, holds, overrides, redaction)
+        made._learn()
+        return made
+
+    def _learn(self) -> None:
+        """What people gave as reasons is known whole, wherever a sentence says it again. A single
+        word that the program has too names nobody, and stays: sentences would lose it."""
+        asked = (decisions.ASKED, decisions.BEGAN, decisions.ENDED)
+        written = [
+            str(object_of(each["data"]).get("reason") or "")
+            for each in self.events
+            if each["type"] in asked
+        ]
+        written += [str(each["reason"]) for each in self.overrides]
+        told = [
+            str(object_of(each["data"]).get("text") or "")
+            for each in self.events
+            if each["type"] in (decisions.HELD, decisions.RELEASED)
+        ]
+        for text in (*told, *(hold.text for hold in self.holds)):
+            written.append(text.partition(_STOPPED)[2])
+        for each in written:
+            if each.strip().lower() not in program_words():
+                self.redaction.learn(each, "by")
+
+    def text(self, data: Event) -> str:
+        """Of a hold, with pseudonyms for whoever stopped switching, and why."""
+        text = str(data["text"])
+        if str(data["reason"]) != HoldReason.STOPPED:
+            return self.redaction.program_text(text)
+        by, found, why = text.partition(_STOPPED)
+        return f"{self._name(by)}{found}{self._name(why)}"
 
     def between(self, start: datetime, end: datetime) -> Iterator[Act]:
         """What was so at the start, and what was done until the end, in order."""
@@ -124,7 +156,7 @@ class SwitchingActs:
         if reason is not HoldReason.STOPPED:
             shown = self.redaction.program_text(text)
             return Act(do=Do.HOLD, at=at, by=_GATEWAY, hold=reason, reason=shown)
-        by, _, why = text.partition(" has stopped switching: ")
+        by, _, why = text.partition(_STOPPED)
         return Act(do=Do.STOP, at=at, by=self._name(by), reason=self._name(why))
 
     def _released(self, held: _Held, asked: str, *, at: float) -> Iterator[Act]:

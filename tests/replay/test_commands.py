@@ -101,3 +101,15 @@ def test_a_place_without_recordings_and_an_unknown_name_are_refused(
 def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert openway("record", "--list", "*/success", "--json") == 0
     assert len(json.loads(capsys.readouterr().out)) == 12
+
+
+def test_a_gateway_is_recorded_of_the_past_into_a_new_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert openway("record", "--since", "+1h", "--to", tmp_path / "night") == 2
+    assert "--since: is in the future" in capsys.readouterr().err
+    (tmp_path / "mine.txt").write_text("kept")
+    assert openway("record", "--since", "-1h", "--to", tmp_path) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "is not empty; a recording of a running gateway needs a new folder" in told
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.txt"]

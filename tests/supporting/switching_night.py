@@ -10,6 +10,8 @@ DORA = "dora-" + "0" * 32
 KEYS = f"carl read,operate,switch,admin {CARL}\ndora read,operate,switch,admin {DORA}\n"
 SETTINGS = '[[switch.cap]]\nname = "evening"\nper_hour = 1\n'
 WHY = "the feeder of Wilhelmina Brodersen"
+COMMON = "the list is wrong"
+"""Each of its words is one that the program has too."""
 
 
 def switching_night(terminal: Terminal, service: Service) -> int:
@@ -22,7 +24,7 @@ def switching_night(terminal: Terminal, service: Service) -> int:
     _done(terminal.as_(CARL)("command", "cancel", canceled, "--reason", WHY))
     _done(terminal("switching", "override", "evening", "--reason", WHY, "--for", "5m"))
     _ended(terminal, waiting)
-    _done(terminal("switching", "stop", "--reason", WHY))
+    _done(terminal("switching", "stop", "--reason", COMMON))
     held = _submit(terminal, "remote_connect", "M700001")
     _done(terminal.as_(CARL)("switching", "resume", "--reason", WHY))
     _done(terminal.as_(DORA)("switching", "stop", "--reason", WHY))

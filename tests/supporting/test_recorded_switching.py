@@ -16,7 +16,7 @@ from tests.cli.running_service import Terminal, serving
 from tests.replay.recordings import codec
 from tests.support import for_every, run
 from tests.supporting.secrets_within import found_in, in_files
-from tests.supporting.switching_night import CARL, KEYS, SETTINGS, WHY, switching_night
+from tests.supporting.switching_night import CARL, COMMON, KEYS, SETTINGS, WHY, switching_night
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_night_of_stops_caps_and_overrides_is_played_without_a_difference(
     wanted = (Do.STOP, Do.RESUME, Do.OVERRIDE, Do.END_OVERRIDE, Do.CANCEL)
     assert [done.count(each) for each in wanted] == [2, 3, 1, 1, 1]
     assert played(recorded).difference == ""
-    assert not found_in(in_files(folder / "night"), (WHY, "Wilhelmina", "carl", "evening"))
+    assert not found_in(in_files(folder / "night"), (WHY, COMMON, "Wilhelmina", "carl", "evening"))
 
 
 def without(do: Do) -> Callable[[Act], Act | None]:
