@@ -8,7 +8,7 @@ from typing import IO, Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
-from adapter.cli.commands_watch import outcome_exit, watch
+from adapter.cli.commands_watch import outcome_exit, unclear_text, watch
 from adapter.cli.output import (
     Exit,
     Row,
@@ -50,8 +50,10 @@ def _devices(row: Row) -> str:
 
 
 def state_of(row: Row) -> str:
-    """Where a command stands; where nothing of it has left, why."""
+    """Where a command stands; where nothing of it has left, why; where it is unclear, that."""
     unsent = fields(row.get("unsent"))
+    if row.get("unclear"):
+        return f"{row.get('state')}, unclear"
     return f"not sent: {unsent['why']}" if unsent else str(row.get("state"))
 
 
@@ -165,6 +167,7 @@ def _say_unless_ended(made: Mapping[str, Json], waited_s: float) -> None:
         return
     state, unsent = made.get("state"), fields(made.get("unsent"))
     where = f"not sent ({unsent['text']})" if unsent else state
+    where = f"{state} ({doubt})" if (doubt := unclear_text(made)) else where
     say(f"still {where} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
     if state == State.WAITING_FOR_MEASUREMENT.value:
         say("its readings have not come: are data subscribed to, at the listener's /openway/data?")
@@ -267,6 +270,7 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
         "devices",
     )
     plain = {name: value for name, value in made.items() if name not in lists}
+    plain["unclear"] = unclear_text(made)
     plain["devices"] = _devices(made)
     print_fields(plain)
     for title in ("endpoints", "progress"):
