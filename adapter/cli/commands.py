@@ -257,10 +257,8 @@ def _print_messages(rows: list[dict[str, Json]]) -> None:
         print_text(f"{row.get('body')}\n")
 
 
-def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
+def plain_of(made: Mapping[str, Json]) -> dict[str, object]:
+    """What stands in a line each of one command; where it stands as in the list."""
     lists = (
         "completion_events",
         "communications",
@@ -269,10 +267,20 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
         "violations",
         "devices",
     )
-    plain = {name: value for name, value in made.items() if name not in lists}
-    plain["unclear"] = unclear_text(made)
+    plain: dict[str, object] = {name: value for name, value in made.items() if name not in lists}
+    plain["state"], plain["unclear"] = state_of(made), unclear_text(made)
+    if unsent := fields(made.get("unsent")):
+        until = f", until {unsent['until']}" if unsent["until"] else ""
+        plain["unsent"] = f"{unsent['text']}{until}"
     plain["devices"] = _devices(made)
-    print_fields(plain)
+    return plain
+
+
+def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    print_fields(plain_of(made))
     for title in ("endpoints", "progress"):
         counts = made.get(title)
         if isinstance(counts, dict):

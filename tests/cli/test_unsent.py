@@ -1,7 +1,7 @@
 """Where a command stands, as the command line lists it."""
 
 from adapter.cli.client import Json
-from adapter.cli.commands import state_of
+from adapter.cli.commands import plain_of, state_of
 from adapter.cli.commands_watch import unclear_text
 from tests.support import every_case
 
@@ -36,3 +36,11 @@ def test_what_is_unclear_is_told_with_when_its_switch_is_looked_at() -> None:
         ):
             with case(name):
                 assert unclear_text({"unclear": found}) == wanted
+
+
+def test_one_command_is_shown_with_the_words_of_the_list() -> None:
+    unsent: dict[str, Json] = {"why": "limited", "text": "waits for room", "until": "17:00"}
+    row: dict[str, Json] = {"state": "communication_in_progress", "unsent": unsent, "progress": {}}
+    shown = plain_of(row)
+    assert (shown["state"], shown["unsent"]) == (state_of(row), "waits for room, until 17:00")
+    assert "progress" not in shown
