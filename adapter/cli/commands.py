@@ -8,7 +8,7 @@ from typing import IO, Final
 import click
 
 from adapter.cli.client import Json, fields, items, segment
-from adapter.cli.commands_watch import outcome_exit, watch
+from adapter.cli.commands_watch import outcome_exit, unclear_text, watch
 from adapter.cli.output import (
     Exit,
     Row,
@@ -50,8 +50,10 @@ def _devices(row: Row) -> str:
 
 
 def state_of(row: Row) -> str:
-    """Where a command stands; where nothing of it has left, why."""
+    """Where a command stands; where nothing of it has left, why; where it is unclear, that."""
     unsent = fields(row.get("unsent"))
+    if row.get("unclear"):
+        return f"{row.get('state')}, unclear"
     return f"not sent: {unsent['why']}" if unsent else str(row.get("state"))
 
 
@@ -165,6 +167,7 @@ def _say_unless_ended(made: Mapping[str, Json], waited_s: float) -> None:
         return
     state, unsent = made.get("state"), fields(made.get("unsent"))
     where = f"not sent ({unsent['text']})" if unsent else state
+    where = f"{state} ({doubt})" if (doubt := unclear_text(made)) else where
     say(f"still {where} after {waited_s:g} s; `openway command watch {made.get('id')}` goes on")
     if state == State.WAITING_FOR_MEASUREMENT.value:
         say("its readings have not come: are data subscribed to, at the listener's /openway/data?")
@@ -254,10 +257,8 @@ def _print_messages(rows: list[dict[str, Json]]) -> None:
         print_text(f"{row.get('body')}\n")
 
 
-def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
+def plain_of(made: Mapping[str, Json]) -> dict[str, object]:
+    """What stands in a line each of one command; where it stands as in the list."""
     lists = (
         "completion_events",
         "communications",
@@ -266,9 +267,20 @@ def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
         "violations",
         "devices",
     )
-    plain = {name: value for name, value in made.items() if name not in lists}
+    plain: dict[str, object] = {name: value for name, value in made.items() if name not in lists}
+    plain["state"], plain["unclear"] = state_of(made), unclear_text(made)
+    if unsent := fields(made.get("unsent")):
+        until = f", until {unsent['until']}" if unsent["until"] else ""
+        plain["unsent"] = f"{unsent['text']}{until}"
     plain["devices"] = _devices(made)
-    print_fields(plain)
+    return plain
+
+
+def _print_command(made: Mapping[str, Json], *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    print_fields(plain_of(made))
     for title in ("endpoints", "progress"):
         counts = made.get(title)
         if isinstance(counts, dict):

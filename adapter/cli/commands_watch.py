@@ -45,7 +45,7 @@ def watch(
             wait_s = max(min(ends - now(), look_s), 0.0)
             answer = client.get(f"/commands/{segment(command_id)}", {"wait": wait_s}, wait_s=wait_s)
             found = fields(answer)
-            current = tuple(map(found.get, ("state", "outcome", "progress", "unsent")))
+            current = tuple(map(found.get, ("state", "outcome", "progress", "unsent", "unclear")))
             changed, seen = current != seen, current
             look_s = _LOOK_S if found.get("progress") is None else _FOLLOW_S
             if changed and lines:
@@ -63,10 +63,21 @@ def _line(found: Mapping[str, Json]) -> str:
     line = f"{found.get('title')}: {found.get('state')}"
     if unsent := fields(found.get("unsent")):
         line = f"{found.get('title')}: not sent: {unsent['text']}"
+    if doubt := unclear_text(found):
+        line = f"{line}: {doubt}"
     if far := fields(found.get("progress")):
         told = f"{far['read']} read, {far['failed']} failed, {far['waiting']} to come"
         line = f"{line}: {told}, of {far['expected']}"
     return line
+
+
+def unclear_text(found: Mapping[str, Json]) -> str:
+    """That nobody knows what became of it, and when its switch is looked at; empty: it is known."""
+    doubt = fields(found.get("unclear"))
+    if not doubt:
+        return ""
+    look = f"; its switch is looked at at {doubt['look_at']}" if doubt["look_at"] else ""
+    return f"{doubt['text']}{look}"
 
 
 def outcome_exit(found: Mapping[str, Json]) -> Exit:

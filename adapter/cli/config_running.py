@@ -136,6 +136,9 @@ def _from_the_running(
     return rows, ""
 
 
+_NOTHING: Final = "nothing new; a changed file of keys is taken within seconds, without a reload"
+
+
 @click.command()
 @click.option("--reason", default="", help="Goes into the audit.")
 @as_json
@@ -147,7 +150,7 @@ def reload(session: Session, reason: str, as_json: bool) -> None:
     client = _client(session, "; it goes on with the settings of before")
     answer = fields(client.post("/settings/reload", {"reason": reason}))
     taken, restart, problems = (_names(answer[each]) for each in ("taken", "restart", "problems"))
-    lines = [f"taken: {', '.join(taken) or 'nothing has changed'}"]
+    lines = [f"taken: {', '.join(taken) or _NOTHING}"]
     if restart:
         lines.append(f"waits for a restart: {', '.join(restart)}")
     lines += [f"not taken: {each}" for each in problems]

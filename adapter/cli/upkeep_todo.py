@@ -38,6 +38,18 @@ COMMANDS: Final = columns("command", ("command", "typed"), "does people")
 WAITING: Final = columns("waiting", "id order device service_point dark since text")
 
 
+def before_retry(rows: list[dict[str, Json]]) -> list[str]:
+    """What has to be seen to before an order is tried again: once for all that need the same."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if str(_typed(row)).startswith("openway order retry ") and row.get("action"):
+            found.setdefault(str(row["action"]), []).append(str(row["id"]))
+    return [
+        f"before the retry of {', '.join(ids[:5])}{' ...' if ids[5:] else ''}: {action}"
+        for action, ids in found.items()
+    ]
+
+
 @click.group()
 def todo() -> None:
     """What waits for people."""
@@ -53,7 +65,11 @@ def list_(session: Session, /, as_json: bool, **query: object) -> None:
 
     The same fault of many is one entry. `command` is the first way to settle it; `show` has all.
     """
-    show_list(session.client.get("/todo", query), TODO, as_json=as_json)
+    answer = session.client.get("/todo", query)
+    show_list(answer, TODO, as_json=as_json)
+    if not as_json:
+        for line in before_retry(items(answer)):
+            print_text(line)
 
 
 @todo.command()

@@ -12,7 +12,7 @@ from typing import Final
 from adapter.doctor.findings import DoctorFinding
 from adapter.engine.clock import SystemClock
 from adapter.errors import SettingsError
-from adapter.server.issuer import issuer_problem
+from adapter.server.issuer import check_installed, issuer_problem
 from adapter.server.settings import ApiKey, OidcSettings, Role
 from adapter.service.checks import check_files, zone_remark
 from adapter.service.settings import LoadedSettings, load_with_origin
@@ -87,6 +87,10 @@ def look_at_keys(loaded: LoadedSettings, *, now: datetime, bad: bool) -> Iterato
 
 def look_at_issuer(oidc: OidcSettings, *, within_s: float) -> Iterator[DoctorFinding]:
     """Whether it answers, has keys that sign, and lets people log in where that is set."""
+    try:
+        check_installed()
+    except SettingsError:
+        return  # a finding of the settings, which says what to install
     try:
         problem = asyncio.run(issuer_problem(oidc, SystemClock(), within_s=within_s))
     except SettingsError as error:

@@ -181,10 +181,11 @@ class WatchedKeys:
             await self.reload(by="gateway")
         return 0
 
-    async def reload(self, *, by: str, reason: str = "") -> None:
-        """Put what the file has in force, or say why that cannot be. Raises StoreFailed."""
+    async def reload(self, *, by: str, reason: str = "") -> bool:
+        """Put what the file has in force, or say why that cannot be. Whether it has other keys than
+        were in force. Raises StoreFailed."""
         if self._path is None:
-            return
+            return False
         async with self._reading:
             self._mark = await asyncio.to_thread(_mark, self._path)
             try:
@@ -194,11 +195,11 @@ class WatchedKeys:
                 self.problem = f"{self._path}: {error}"
                 self._since = self._since or self._clock.now()
                 log.error("api_keys_refused", extra={"reason": self.problem})
-                return
+                return False
             self.problem, self._since = "", None
-            await self._use(keys, by, reason)
+            return await self._use(keys, by, reason)
 
-    async def _use(self, keys: Sequence[ApiKey], by: str, reason: str) -> None:
+    async def _use(self, keys: Sequence[ApiKey], by: str, reason: str) -> bool:
         before = _shown(self._keys.all())
         added = self._keys.use(keys)
         notes = list(_changes(before, _shown(keys), reason, by))
@@ -209,6 +210,7 @@ class WatchedKeys:
             log.warning("secret_open_to_others", extra={"reason": in_clear(clear)})
         if notes:
             await self._audit(notes)
+        return bool(notes)
 
     async def withdraw(self, key: str, *, by: str, reason: str) -> None:
         """By id, or by a name that has one key alone: its line goes out of the file, and what is

@@ -101,7 +101,8 @@ class LiveSettings:
     async def reload(self, *, by: str, reason: str = "") -> ReloadReport:
         """API keys, tables, settings. Raises StoreFailed."""
         problems = []
-        await self._keys.reload(by=by, reason=reason)
+        new_keys = await self._keys.reload(by=by, reason=reason)
+        keys = ("api.keys_file",) if new_keys else ()
         if self._keys.problem:
             problems.append(f"api.keys_file: {self._keys.problem}")
         try:
@@ -114,7 +115,7 @@ class LiveSettings:
                 found = await asyncio.to_thread(self._prepare)
             except SettingsError as error:
                 await self._refuse(error, by, reason)
-                return ReloadReport(problems=(*problems, self.problem))
+                return ReloadReport(taken=keys, problems=(*problems, self.problem))
             self._use(found)
             self.problem, self._since = "", None
             detail = {"taken": found.taken, "restart": found.restart, "reason": reason}
@@ -124,7 +125,7 @@ class LiveSettings:
                 taken=", ".join(found.taken),
                 restart=", ".join(found.restart),
             )
-        return ReloadReport(taken=found.taken, restart=found.restart, problems=problems)
+        return ReloadReport(taken=(*keys, *found.taken), restart=found.restart, problems=problems)
 
     def _prepare(self) -> _Prepared:
         """Reads files; changes nothing. Raises SettingsError."""

@@ -76,7 +76,7 @@ def test_what_the_files_have_now_is_compared_with_what_is_in_force(
 
 
 def test_a_reload_takes_what_it_can_and_names_the_rest(openway: Terminal, folder: Path) -> None:
-    assert "nothing has changed" in openway("reload").out
+    assert "nothing new" in openway("reload").out
     (folder / "password").write_text(_NEW, encoding="utf-8")
     change(folder, ("[head_end]\n", '[head_end]\nname = "north"\n'))
     done = openway("reload", "--reason", "a new year", "--json")
@@ -88,6 +88,18 @@ def test_a_reload_takes_what_it_can_and_names_the_rest(openway: Terminal, folder
     }
     assert list(rows_of(openway("config", "diff", "--json"))) == ["head_end.name"]
     assert "a new year" in openway("audit", "list", "--limit", "500").out
+
+
+def test_a_reload_never_says_that_new_keys_are_nothing(openway: Terminal, folder: Path) -> None:
+    file = folder / "keys"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(f"{before}eve read eve-{'0' * 32}\n", encoding="utf-8")
+    try:
+        told = openway("reload").out
+        followed = "KeyAdded" in openway("audit", "list", "--limit", "500").out
+    finally:
+        file.write_text(before, encoding="utf-8")
+    assert "taken: api.keys_file" in told or ("a changed file of keys" in told and followed)
 
 
 def test_a_reload_that_is_refused_says_so_by_its_exit_code(openway: Terminal, folder: Path) -> None:

@@ -85,6 +85,18 @@ def test_a_clock_before_the_last_entry_of_the_store_is_a_fault(tmp_path: Path) -
         assert "clock_behind_store" in {each.code for each in site.examined().findings}
 
 
+def test_without_the_extra_for_tokens_the_issuer_is_not_said_to_be_out_of_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "joserfc", None)
+    with ExitStack() as stack:
+        site = healthy(tmp_path, stack)
+        site.set("api.oidc", issuer="https://issuer.example", audience="openway")
+        found = site.examined().findings
+    assert "issuer_not_reached" not in {each.code for each in found}
+    assert [each.what for each in found if "openway-gateway[oidc]" in each.what + each.action]
+
+
 def test_versions_of_packages_are_compared_with_what_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

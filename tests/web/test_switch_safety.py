@@ -89,7 +89,10 @@ async def test_who_may_do_what_and_what_is_refused() -> None:
 async def test_an_override_of_a_limit_that_is_not_names_those_that_are() -> None:
     body: dict[str, object] = {"limit": "cutz", "reason": "why", "for_s": 60}
     with every_case() as case:
-        for commands, said in ((CAPPED, "cutz: is not one of cuts"), (None, "no limit is set")):
+        for commands, said in (
+            (CAPPED, "cutz: is not one of cuts, all"),
+            (None, "no limit is set"),
+        ):
             with case(said):
                 async with a_rig(commands=commands) as rig:
                     told = await rig.ask("POST", "/switching/overrides", body, by="admin")
@@ -103,6 +106,8 @@ async def test_limits_say_what_waits_and_an_override_lets_it_pass() -> None:
         (limit,) = (await rig.ask("GET", "/switching/limits", by="reader"))["items"]
         assert (limit["limit"], limit["used_today"], limit["waiting"]) == ("cuts", 0, 1)
         assert limit["next_at"] == limit["day_ends_at"] == "2026-03-03T00:00:00Z"
+        told = await rig.ask("GET", "/switching", by="reader")
+        assert "1 waits for room in a cap or quota" in told["text"]
         page = await rig.ask("GET", "/switching/waiting?name=cuts&limit=1", by="reader")
         assert [row["command"] for row in page["items"]] == [made["id"]]
         rest = f"/switching/waiting?limit=1&cursor={page['next']}"

@@ -86,6 +86,8 @@ class SwitchingState:
     resume: ResumeRequest | None
     holds: Sequence[Hold]
     counts: SwitchCounts
+    waiting: int = 0
+    """Requests that wait for room in a cap or quota."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +251,7 @@ class SwitchSafety:
             resume=await self._pending(),
             holds=self.holds.all(),
             counts=await self.store.counts(),
+            waiting=sum([each.waiting for each in await self.store.wait_totals()]),
         )
 
     async def stop(self, *, by: str, why: str) -> SwitchingState:
@@ -381,7 +384,9 @@ class SwitchSafety:
         now = self.clock.now()
         if limit and limit not in self.limits.names:
             known = ", ".join(self.limits.names)
-            rule = f"is not one of {known}" if known else "no limit is set, so none is overridden"
+            rule = (
+                f"is not one of {known}, all" if known else "no limit is set, so none is overridden"
+            )
             raise InvalidRequest("limit", f"{limit[:40]}: {rule}")
         if not now < ends_at <= now + timedelta(seconds=self.policy.longest_override_s):
             most = f"{self.policy.longest_override_s:g}"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from adapter.commands.activity import Command, Communication, CommunicationState, State
-from adapter.commands.flows import NATURE, SWITCH_KINDS, Leaves
+from adapter.commands.flows import NATURE, SWITCH_KINDS, SWITCH_OPERATIONS, Leaves
 from adapter.commands.rules import in_window
 from adapter.engine.commands.switch_safety import SwitchSafety, Waiting
 from adapter.model.ids import CommandId
@@ -52,6 +52,24 @@ async def unsent_of(
         for each in commands
         if each.id in queued
     }
+
+
+async def held_up(command: Command, safety: SwitchSafety) -> Unsent | None:
+    """Why its next request has not left, also where others of the command have: a cut behind its
+    read."""
+    sending = _to_send(command) or _switch_to_send(command)
+    if sending is None:
+        return None
+    waiting = await safety.store.waits_of([sending.id])
+    return _why(command, sending, safety, waiting.get(sending.id))
+
+
+def _switch_to_send(command: Command) -> Communication | None:
+    last = command.communications[-1] if command.communications else None
+    if command.activity.state not in _STATES or last is None:
+        return None
+    queued = last.state is CommunicationState.QUEUED
+    return last if queued and last.operation in SWITCH_OPERATIONS else None
 
 
 def _to_send(command: Command) -> Communication | None:

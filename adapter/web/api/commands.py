@@ -27,6 +27,7 @@ from adapter.commands.timing import given_in_utc, in_utc
 from adapter.engine.commands.awaited import Progress
 from adapter.engine.commands.ports import Filter, Logged
 from adapter.engine.commands.summary import summary
+from adapter.engine.commands.unclear import unclear_of
 from adapter.engine.commands.unsent import Unsent, UnsentReason, unsent_of
 from adapter.engine.readings.ports import Blocks
 from adapter.model.device import InstallStatus
@@ -218,6 +219,14 @@ class UnsentOut(Struct, kw_only=True):
     until: datetime | None
 
 
+class UnclearOut(Struct, kw_only=True):
+    """That it is not known what became of a connect or disconnect at the head end. `look_at` is
+    when its switch is looked at."""
+
+    text: str
+    look_at: datetime | None
+
+
 class CommandOut(Struct, kw_only=True):
     """A command and where it stands. Times are UTC; `devices` shows the first 100. `unsent` is said
     where a command is shown or listed, while nothing of it has left for the head end."""
@@ -245,6 +254,7 @@ class CommandOut(Struct, kw_only=True):
     endpoints: EndpointCounts | None
     progress: ProgressOut | None = None
     unsent: UnsentOut | None = None
+    unclear: UnclearOut | None = None
     completion_events: list[CompletionOut]
     communications: list[CommunicationOut]
     retries: int
@@ -262,6 +272,8 @@ class CommandOut(Struct, kw_only=True):
             made.progress = msgspec.convert(progress, ProgressOut, from_attributes=True)
         if unsent is not None:
             made.unsent = msgspec.convert(unsent, UnsentOut, from_attributes=True)
+        if (doubt := unclear_of(command)) is not None:
+            made.unclear = msgspec.convert(doubt, UnclearOut, from_attributes=True)
         return made
 
 

@@ -107,7 +107,10 @@ def _text(found: SwitchingState) -> str:
     counts = found.counts
     held = counts.queued + counts.not_due
     if not found.holds:
-        return "switching goes on"
+        if not found.waiting:
+            return "switching goes on"
+        wait = f"{found.waiting} {'waits' if found.waiting == 1 else 'wait'} for room"
+        return f"switching goes on. {wait} in a cap or quota: openway switching waiting"
     who = "stopped" if found.stop is not None else "held"
     text = f"switching is {who}. {held} {_are(held)} kept here"
     if counts.sent:

@@ -33,6 +33,11 @@ _ROWS: Final[tuple[tuple[Untyped, ...], ...]] = (
     ("UnsentOut.why", "Why, as one word.", "held"),
     ("UnsentOut.text", "Why, for people.", "switching is held: stopped by ann: storm"),
     ("UnsentOut.until", "When it may leave, as it looks now, UTC; null: nobody can tell.", NULL),
+    ("unclear", "That nobody knows what became of it at the head end; null: it is no "
+     "connect or disconnect under way, or it is known.", NULL),
+    ("UnclearOut.text", "What is not known, for people.",
+     "unclear: whether the head end took it is not known"),
+    ("UnclearOut.look_at", "When its switch is looked at, UTC; null: no time is set.", NULL),
     ("CommandOut.id", "Its id: 26 characters that sort in the order of acceptance.", _COMMAND),
     ("CommandEventOut.id", "Id of the command.", _COMMAND),
     ("OrderOut.id", "Its id: 26 characters that sort in the order of acceptance.", _ORDER),

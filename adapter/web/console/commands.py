@@ -9,6 +9,7 @@ from typing import Final
 from adapter.commands.activity import Command, CommunicationState, State, Work
 from adapter.commands.flows import SWITCH_KINDS, CommandKind
 from adapter.commands.outcomes import EndpointResult
+from adapter.engine.commands.unsent import Unsent, UnsentReason, held_up
 from adapter.engine.orders.child_commands import unsent
 from adapter.model.ids import CommandId
 from adapter.web.api import commands
@@ -75,6 +76,7 @@ async def load(view: PageView) -> Mapping[str, object]:
     history = await view.read(commands.History, commands.get_command_history)
     outcomes = await view.read(commands.Outcomes, commands.get_command_outcomes)
     messages = await view.read(commands.Messages, commands.get_command_messages)
+    waits = await held_up(command, view.api.gateway.upkeep.switch_safety)
     order = {result: n for n, result in enumerate(EndpointResult)}
     worst = sorted(outcomes.items, key=lambda each: -order[each.result])
     return {
@@ -83,7 +85,7 @@ async def load(view: PageView) -> Mapping[str, object]:
         "request": command.request,
         "switch": command.request.kind in SWITCH_KINDS,
         "legs": legs_of(history.items, view.now, open_=not shown.final),
-        "next": [*_held(view, command), *next_of(command, view.now)],
+        "next": [*_held(view, command, waits), *next_of(command, view.now, waits)],
         "outcomes": worst[:_SHOWN_ENDPOINTS],
         "outcome_count": len(outcomes.items),
         "incomplete": outcomes.incomplete,
@@ -144,11 +146,12 @@ def legs_of(history: Sequence[HistoryEntry], now: datetime, *, open_: bool) -> S
     return made
 
 
-def _held(view: PageView, command: Command) -> Iterator[NextStep]:
+def _held(view: PageView, command: Command, waits: Unsent | None) -> Iterator[NextStep]:
     """Why a connect or disconnect of which nothing has left does not."""
-    if command.request.kind in SWITCH_KINDS and unsent(command):
+    held = waits is not None and waits.why is UnsentReason.HELD
+    if held or (command.request.kind in SWITCH_KINDS and unsent(command)):
         for hold in view.api.gateway.upkeep.holds.all():
-            yield NextStep(f"nothing is switched: {hold.text}")
+            yield NextStep(f"switching is held: {hold.text}")
 
 
 def _tone(action: str) -> str:
@@ -160,14 +163,15 @@ def _tone(action: str) -> str:
     return "gateway"
 
 
-def next_of(command: Command, now: datetime) -> Iterator[NextStep]:
-    """What the gateway does next by itself, the nearest first; nothing where it has ended."""
+def next_of(command: Command, now: datetime, waits: Unsent | None = None) -> Iterator[NextStep]:
+    """What the gateway does next by itself, the nearest first; nothing where it has ended. `waits`:
+    what the request that is to leave next waits for."""
     activity = command.activity
     if activity.state.final:
         return
     if activity.state.waits_for_person:
         yield NextStep("nothing by itself: it waits for people")
-    steps = [*_of_activity(command, now), *_of_communications(command)]
+    steps = [*_of_activity(command, now), *_of_communications(command, waits)]
     yield from sorted(steps, key=lambda each: (each.latest, each.at or now))
 
 
@@ -204,12 +208,16 @@ _WORK: Final = {
 }
 
 
-def _of_communications(command: Command) -> Iterator[NextStep]:
+def _of_communications(command: Command, waits: Unsent | None) -> Iterator[NextStep]:
     for each in command.communications:
         if each.state.final or each.superseded:
             continue
         step = each.step.value.replace("_", " ")
-        if each.work in _WORK:
+        if each.state is CommunicationState.QUEUED and waits is not None:
+            if waits.why is not UnsentReason.HELD:  # the holds are told beside it, each of them
+                until = " until" if waits.why is UnsentReason.LIMITED and waits.until else ""
+                yield NextStep(f"{step}: {waits.text}{until}", waits.until)
+        elif each.work in _WORK:
             yield NextStep(f"{step}: {_WORK[each.work]}", each.wake)
         elif each.wake is not None:
             yield NextStep(f"{step}: a callback is awaited until", each.wake)

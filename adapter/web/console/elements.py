@@ -1,6 +1,7 @@
 """Small pieces of HTML that stand on a page many times over: states, and links to what an id names.
 What is put into them is escaped; of the macros of `ui.html` they would be most of a page's time."""
 
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode
@@ -24,6 +25,13 @@ class WhyUnsent(Protocol):
     def text(self) -> str: ...
 
 
+class WhyUnclear(Protocol):
+    @property
+    def text(self) -> str: ...
+    @property
+    def look_at(self) -> datetime | None: ...
+
+
 _UNSENT: Final = {
     UnsentReason.QUEUED: "not sent: queued",
     UnsentReason.HELD: "switching is held",
@@ -40,9 +48,19 @@ def state(name: object, tone: str | None = None) -> Markup:
     return Markup(f'<span class="state {escape(tone)}">{escape(word(name))}</span>')
 
 
-def standing(name: object, outcome: object, final: bool, unsent: WhyUnsent | None = None) -> Markup:
-    """Of a command: what came out where it has ended, else why nothing of it has left, or its
-    state."""
+def standing(
+    name: object,
+    outcome: object,
+    final: bool,
+    unsent: WhyUnsent | None = None,
+    unclear: WhyUnclear | None = None,
+) -> Markup:
+    """Of a command: what came out where it has ended, else why nothing of it has left, or that
+    nobody knows what became of it, or its state."""
+    if unclear is not None:
+        return Markup(
+            f'{state(name)} <span title="{escape(unclear.text)}">{state("unclear")}</span>'
+        )
     if unsent is None:
         return state(outcome if final and outcome else name)
     return Markup(f'<span title="{escape(unsent.text)}">{state(_UNSENT[unsent.why])}</span>')

@@ -12,6 +12,7 @@ from adapter.commands.activity import Command
 from adapter.commands.calls import ReadingKind
 from adapter.commands.rules import lanes_of
 from adapter.engine.commands.ports import Filter
+from adapter.engine.commands.unclear import unclear_of
 from adapter.engine.commands.unsent import unsent_of
 from adapter.engine.events.ports import EventFilter, StoredEvent
 from adapter.engine.readings.reports import ValueQuery, ValueRow
@@ -107,6 +108,7 @@ async def load(view: PageView) -> Mapping[str, object]:
         "commands": within[:50],
         "lanes": _lanes(listing.rows),
         "unsent": await unsent_of(listing.rows, view.api.gateway.upkeep.switch_safety),
+        "unclear": {each.id: unclear_of(each) for each in listing.rows},
     }
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from adapter.commands.activity import State
+from adapter.commands.activity import CommunicationState, State
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import SwitchCap
-from adapter.engine.commands.unsent import Unsent, UnsentReason, unsent_of
+from adapter.engine.commands.unsent import Unsent, UnsentReason, held_up, unsent_of
+from adapter.model.values import replace
 from tests.clock.lives import HOUR, NOON, PING, Life, a_head_end, life
 from tests.support import every_case
 
@@ -61,3 +62,17 @@ async def test_what_is_not_due_or_has_left_is_not_among_them(tmp_path: Path) -> 
         assert not await unsent_of(commands, now.gateway.upkeep.switch_safety)
         states = {each.activity.state for each in commands}
         assert State.WAITING_FOR_EFFECTIVE_DATE in states
+
+
+async def test_a_disconnect_behind_its_read_is_held_up_too(tmp_path: Path) -> None:
+    async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
+        safety = now.gateway.upkeep.switch_safety
+        await safety.stop(by="ann", why="the list is wrong")
+        cut = await now.command(await now.ask(0))
+        read = replace(cut.communications[0], state=CommunicationState.COMPLETED)
+        behind = replace(cut, communications=(read, *cut.communications))
+        assert not await unsent_of([behind], safety), "its read has left"
+        found = await held_up(behind, safety)
+        assert found is not None
+        assert found.why is UnsentReason.HELD
+        assert await held_up(replace(cut, communications=(read,)), safety) is None

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from adapter.commands.activity import State
 from adapter.engine.clock import HandClock
+from adapter.engine.commands.unsent import Unsent, UnsentReason
 from adapter.model.values import replace
 from adapter.web.console.commands import next_of
 from adapter.web.console.pages import PAGES, PageRow
@@ -152,3 +153,22 @@ async def test_a_command_in_error_waits_for_no_approval() -> None:
                 steps = list(next_of(replace(command, activity=held), NOON))
                 assert any(step.text.startswith(told) for step in steps if step.at == NOON + HOUR)
                 assert not any("approval" in step.text for step in steps)
+
+
+async def test_of_what_waits_it_is_not_said_that_it_is_sent() -> None:
+    room = "waits for room in the limit cuts"
+    with every_case() as case:
+        for waits, told in (
+            (None, "the request is sent"),
+            (Unsent(why=UnsentReason.LIMITED, text=room, until=NOON + HOUR), f"{room} until"),
+            (Unsent(why=UnsentReason.QUEUED, text="waits for its turn"), "waits for its turn"),
+            (Unsent(why=UnsentReason.HELD, text="switching is held: stopped"), ""),
+        ):
+            with case(told):
+                steps = list(next_of(a_command(), NOON, waits))
+                texts = [step.text for step in steps]
+                sent = [text for text in texts if text.endswith("the request is sent")]
+                assert bool(sent) is (waits is None)
+                assert not told or any(text.endswith(told) for text in texts)
+                if waits is not None and waits.until is not None:
+                    assert any(step.at == waits.until for step in steps)
