@@ -38,6 +38,11 @@ def alike(one: str, other: str) -> bool:
     return seen(name) == seen(name_2) or (bool(mark) and mark == mark_2)
 
 
+def person(name: str) -> str:
+    """What all names of one person have in common: the mark, or else the name itself."""
+    return _parted(name)[1] or name
+
+
 def _parted(name: str) -> tuple[str, str]:
     """The name and its mark; "" where it has none."""
     found = _MARK.fullmatch(name)
