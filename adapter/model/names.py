@@ -20,9 +20,10 @@ _MARK: Final = re.compile(r"(.*) #([0-9a-f]{16})", re.DOTALL)
 def seen(name: str) -> str:
     """A name as it is taken at a glance: two that are the same here may be one person's."""
     letters = _decomposed(name).casefold().translate(_LOOK_ALIKE)
+    letters = _BETWEEN.sub("", letters)
     for several, single in _AS_ONE:
         letters = letters.replace(several, single)
-    return _BETWEEN.sub(" ", letters).strip()
+    return letters
 
 
 def marked(name: str, issuer: str, subject: str) -> str:
