@@ -58,6 +58,8 @@ def _to_send(command: Command) -> Communication | None:
     """The communication that is to leave, where no other of the command ever has."""
     if command.activity.state not in _STATES:
         return None
+    if any(each.sent_at is not None for each in command.communications):
+        return None  # something has left, also where it is queued to be tried again
     states = {each.state for each in command.communications}
     return command.communications[-1] if states == {CommunicationState.QUEUED} else None
 

@@ -6,6 +6,7 @@ from adapter.commands.activity import State
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import SwitchCap
 from adapter.engine.commands.unsent import Unsent, UnsentReason, unsent_of
+from adapter.model.values import replace
 from tests.clock.lives import HOUR, NOON, PING, Life, a_head_end, life
 from tests.support import every_case
 
@@ -61,3 +62,13 @@ async def test_what_is_not_due_or_has_left_is_not_among_them(tmp_path: Path) -> 
         assert not await unsent_of(commands, now.gateway.upkeep.switch_safety)
         states = {each.activity.state for each in commands}
         assert State.WAITING_FOR_EFFECTIVE_DATE in states
+
+
+async def test_what_was_sent_once_and_is_queued_again_is_not_among_them(tmp_path: Path) -> None:
+    async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
+        safety = now.gateway.upkeep.switch_safety
+        await safety.stop(by="ann", why="the list is wrong")
+        held = await now.command(await now.ask(0))
+        assert list(await unsent_of([held], safety)) == [held.id]
+        sent = tuple(replace(each, sent_at=NOON) for each in held.communications)
+        assert not await unsent_of([replace(held, communications=sent)], safety)
