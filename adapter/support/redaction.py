@@ -136,7 +136,8 @@ class Redaction:
 
     def _text(self, value: str, field: str) -> str:
         if field in _TECHNICAL and _LETTERS.fullmatch(value):
-            return value
+            words = re.findall(r"[a-z]+", value.lower())
+            return value if program_words().issuperset(words) else self.name(value)
         if field.lower() == "token" and harmless(value):
             return self.pseudonyms.of(value) if value else value
         if field in _BODIES:
