@@ -20,9 +20,10 @@ _MARK: Final = re.compile(r"(.*) #([0-9a-f]{16})", re.DOTALL)
 def seen(name: str) -> str:
     """A name as it is taken at a glance: two that are the same here may be one person's."""
     letters = _decomposed(name).casefold().translate(_LOOK_ALIKE)
+    letters = _BETWEEN.sub("", letters)
     for several, single in _AS_ONE:
         letters = letters.replace(several, single)
-    return _BETWEEN.sub(" ", letters).strip()
+    return letters
 
 
 def marked(name: str, issuer: str, subject: str) -> str:
@@ -36,6 +37,11 @@ def alike(one: str, other: str) -> bool:
     """Whether two names may be one person's: they look alike, or have one mark."""
     (name, mark), (name_2, mark_2) = _parted(one), _parted(other)
     return seen(name) == seen(name_2) or (bool(mark) and mark == mark_2)
+
+
+def person(name: str) -> str:
+    """What all names of one person have in common: the mark, or else the name itself."""
+    return _parted(name)[1] or name
 
 
 def _parted(name: str) -> tuple[str, str]:

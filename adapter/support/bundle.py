@@ -182,7 +182,7 @@ def _within(line: str, scope: BundleScope) -> bool:
         assert scope.start is not None
         assert scope.end is not None
         return scope.start <= at < scope.end
-    except (ValueError, TypeError, StopIteration):
+    except (ValueError, TypeError, StopIteration, RecursionError):
         return True
 
 

@@ -21,13 +21,15 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?Z?"
 )
-_SMALL: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,6})?%?")
+_SMALL: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,3})?%?")
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URL: Final = re.compile(r"https?://[^\s\"'<>,;]+")
 _WORD: Final = re.compile(r"[^\s\"'`<>,;=(){}\[\]|]+")
 _LOWER: Final = re.compile(r"[a-z]{1,24}")
 _OF_ID: Final = re.compile(r"([0-9a-z]{26})((?:[-.]\d{1,4})?)(:[A-Za-z0-9.:\-]{1,60})?")
 _LOOPBACK: Final = re.compile(r"localhost|127(\.\d{1,3}){3}|::1|gateway\.example")
+_IPV4: Final = re.compile(r"(?<![\w.])\d{1,3}(\.\d{1,3}){3}(?![\w.])")
+_PHONE: Final = re.compile(r"(?<![\w.])\+?\d{2,4}([ -]\d{3,4}){2,}(?![\w.])")
 _LEFT_OUT: Final = "left out"
 
 PROGRAM_TEXTS: Final = frozenset(
@@ -62,6 +64,12 @@ NUMERIC: Final = frozenset(
 a number of any other field may be that of a meter."""
 
 _SMALL_NUMBER: Final = 1_000
+_MOST: Final = 1_000_000_000
+_LARGE: Final = frozenset(
+    {"bytes", "size", "wake", "deadline", "retry_at", "hold_until", "window_until"}
+)
+"""Times and sizes, which may be larger."""
+_SECRETS: Final = frozenset({"password", "secret", "pin"})
 
 _TECHNICAL: Final = frozenset({"quantity", "unit"})
 _LETTERS: Final = re.compile(r"[A-Za-z]{1,8}( [A-Za-z()/]{1,8}){0,3}")
@@ -98,6 +106,8 @@ class Redaction:
 
     def document(self, value: Json, field: str = "") -> Json:
         """A document as it may be given away."""
+        if field.lower() in _SECRETS and value is not None:
+            return "***"
         if isinstance(value, dict):
             return {
                 self._field(name): self.document(each, name)
@@ -112,7 +122,8 @@ class Redaction:
 
     def _number(self, value: float, field: str) -> Json:
         """It stays where it is small, or the field is one that counts or measures."""
-        if abs(value) < _SMALL_NUMBER or field in NUMERIC:
+        small = abs(value) < _SMALL_NUMBER and (isinstance(value, int) or _short(value))
+        if small or (field in NUMERIC and (abs(value) < _MOST or field in _LARGE)):
             return value
         if isinstance(value, int):
             return int(self.pseudonyms.of(str(abs(value))))
@@ -125,7 +136,10 @@ class Redaction:
 
     def _text(self, value: str, field: str) -> str:
         if field in _TECHNICAL and _LETTERS.fullmatch(value):
-            return value
+            words = re.findall(r"[a-z]+", value.lower())
+            return value if program_words().issuperset(words) else self.name(value)
+        if field.lower() == "token" and harmless(value):
+            return self.pseudonyms.of(value) if value else value
         if field in _BODIES:
             return self.message(value.encode("utf-8", "surrogatepass")).decode()
         if field in PROGRAM_TEXTS:
@@ -145,12 +159,18 @@ class Redaction:
             rest = found[3] or ""
             shown = rest if harmless(rest[1:]) or not rest else f":{self.pseudonyms.of(rest[1:])}"
             return f"{self.pseudonyms.of(found[1])}{found[2]}{shown}"
-        return self.pseudonyms.of(text)
+        return self._address(text) if _IPV4.fullmatch(text) else self.pseudonyms.of(text)
+
+    def _address(self, value: str) -> str:
+        """All of it: one of dotted numbers would keep the first three."""
+        return value if _LOOPBACK.fullmatch(value) else self.pseudonyms.of(f"address {value}")
 
     def program_text(self, value: str) -> str:
         """Of a sentence that the program makes: its own words stay."""
         if harmless(value):
             return value
+        value = _PHONE.sub(lambda found: self.pseudonyms.of(found[0]), value)
+        value = _IPV4.sub(lambda found: self._address(found[0]), value)
         # Most of what fields had is one word, which is looked up; of the others few are in a text.
         there = [known for known in self._several if known in value]
         if not there:
@@ -209,9 +229,11 @@ class Redaction:
         """A line of the log: JSON, or text."""
         try:
             value = json.loads(line)
+            return json.dumps(self.document(value, "text"), ensure_ascii=False)
+        except RecursionError:
+            return f"{_LEFT_OUT}: a line of {len(line)} signs that is nested too deep"
         except ValueError:
             return self.program_text(line)
-        return json.dumps(self.document(value, "text"), ensure_ascii=False)
 
     def metrics(self, text: str) -> str:
         """Of the exposition format: values of labels that are not known have pseudonyms."""
@@ -223,6 +245,11 @@ class Redaction:
 
 
 _LABEL: Final = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
+
+
+def _short(value: float) -> bool:
+    """Not as exact as a coordinate."""
+    return value == round(value, 3)
 
 
 def harmless(text: str) -> bool:

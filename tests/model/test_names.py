@@ -6,7 +6,8 @@ from tests.support import for_every
 ALIKE = [
     ("ann", "Ann"), ("ann", "\u00e1nn"), ("lisa", "1isa"), ("lisa", "lIsa"), ("a b", "a  b"),
     ("arnold", "amold"), ("vvalter", "walter"), ("ann-m", "ann\u2010m"), ("ann-m", "ann_m"),
-    ("ann.m", "ann m"), ("ANN", "ann #0123456789abcdef"),
+    ("ann.m", "ann m"), ("alice.smith", "alicesmith"), ("o'brien", "obrien"),
+    ("ANN", "ann #0123456789abcdef"),
     (marked("Ann", "https://a", "7"), marked("Robert", "https://a", "7")),
     (marked("Ann", "https://a", "7"), marked("Ann", "https://a", "8")),
 ]  # fmt: skip

@@ -355,3 +355,17 @@ def test_the_search_finds_what_is_hidden_in_each_of_its_forms(tmp_path: Path) ->
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.txt", b"before " + content + b" after")
         assert found_in(opened(file), [SERIAL]), content
+
+
+def test_a_line_nested_too_deep_a_secret_and_a_coordinate_are_not_shown() -> None:
+    redaction = Redaction(Pseudonyms(b"k" * 32))
+    assert redaction.line("[" * 100_000).startswith("left out")
+    shown = redaction.line('{"password": "connect", "pin": 123, "count": 4915112345678}')
+    assert "connect" not in shown
+    assert "123" not in json.loads(shown)["pin"]
+    assert json.loads(shown)["count"] != 4915112345678
+    assert "51.507351" not in redaction.program_text("at 51.507351")
+    assert "51.507351" not in redaction.line('{"lat": 51.507351}')
+    shown = redaction.program_text("from 10.1.2.3 call 555 123 4567")
+    assert "10.1.2" not in shown
+    assert "555" not in shown.split()

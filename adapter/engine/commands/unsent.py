@@ -76,8 +76,17 @@ def _to_send(command: Command) -> Communication | None:
     """The communication that is to leave, where no other of the command ever has."""
     if command.activity.state not in _STATES:
         return None
+    if any(map(_has_left, command.communications)):
+        return None
     states = {each.state for each in command.communications}
     return command.communications[-1] if states == {CommunicationState.QUEUED} else None
+
+
+def _has_left(communication: Communication) -> bool:
+    """Also of one that is queued to be tried again; not where it could not be sent."""
+    failure = communication.failure
+    not_sent = failure is not None and failure.cause == "not_sent"
+    return communication.sent_at is not None and not not_sent
 
 
 def _why(
@@ -94,7 +103,7 @@ def _why(
         text = f"waits for room in the limit {waiting.limit}{of}"
         return Unsent(why=UnsentReason.LIMITED, text=text, until=waiting.until)
     if sending.tries:
-        text = f"was tried {sending.tries} times, and nothing has left; is tried again"
+        text = f"was tried {sending.tries} times, the last did not leave; is tried again"
         return Unsent(why=UnsentReason.QUEUED, text=text, until=sending.wake)
     turn = "waits for its turn"
     if opens and safety.policy.per_hour is not None:

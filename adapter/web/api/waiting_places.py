@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from adapter.model.names import person
 from adapter.server.credentials import Caller
 from adapter.web.api.problems import ProblemRaised
 
@@ -49,4 +50,4 @@ class WaitingPlaces:
 
 
 def _name(caller: Caller | None) -> str:
-    return "" if caller is None else caller.name
+    return "" if caller is None else person(caller.name)

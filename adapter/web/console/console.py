@@ -533,8 +533,13 @@ def _filters(query: Mapping[str, str]) -> Mapping[str, str]:
 
 def _local(path: str) -> str:
     """Where to go after the login: below the console alone."""
-    simple = path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/live/"))
+    address, _, _ = path.partition("?")
+    decoded = unquote(address)
+    steps = decoded.split("/")[1:]
+    simple = decoded == address and decoded.startswith("/") and not {"\\", "#"} & set(path)
+    simple = simple and not {".", ".."} & set(steps) and "" not in steps[:-1]
     simple = simple and ".." not in unquote(path)
+    simple = simple and not steps[0].casefold().startswith(("login", "live"))
     return path if simple and path.isascii() and path.isprintable() else ""
 
 

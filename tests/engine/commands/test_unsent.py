@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapter.commands.activity import CommunicationState, State
+from adapter.commands.activity import CommunicationState, Failure, State
 from adapter.commands.rules import SwitchPolicy
 from adapter.commands.usage_limits import SwitchCap
 from adapter.engine.commands.unsent import Unsent, UnsentReason, held_up, unsent_of
@@ -76,3 +76,16 @@ async def test_a_disconnect_behind_its_read_is_held_up_too(tmp_path: Path) -> No
         assert found is not None
         assert found.why is UnsentReason.HELD
         assert await held_up(replace(cut, communications=(read,)), safety) is None
+
+
+async def test_what_was_sent_once_and_is_queued_again_is_not_among_them(tmp_path: Path) -> None:
+    async with a_head_end() as head_end, life(tmp_path, head_end, NOON) as now:
+        safety = now.gateway.upkeep.switch_safety
+        await safety.stop(by="ann", why="the list is wrong")
+        held = await now.command(await now.ask(0))
+        assert list(await unsent_of([held], safety)) == [held.id]
+        (waits,) = held.communications
+        for cause, left in (("busy", True), ("not_sent", False)):
+            tried = replace(waits, sent_at=NOON, tries=1, failure=Failure(cause=cause))
+            again = replace(held, communications=(tried,))
+            assert bool(await unsent_of([again], safety)) is not left, cause

@@ -128,7 +128,8 @@ async def test_after_the_login_nobody_is_sent_to_another_site() -> None:
     async with a_console(None) as (_, visitor):
         for elsewhere in (
             "//evil.test/", "https://evil.test/", "/\\evil.test", "/x\r\nA: b", "/..//evil.test",
-            "/%2e%2E/x",
+            "/%2e%2E/x", "/./login/leave", "/%6cogin/leave", "/x/%2e/y", "/orders%2f..", "/login",
+            "/live", "/Login/leave", "/%256cogin", "/x//login",
         ):  # fmt: skip
             form = await visitor.open("/login")
             sent = {"csrf": form.csrf, "key": TOKENS["reader"], "next": elsewhere}
