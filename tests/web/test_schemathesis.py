@@ -39,7 +39,8 @@ def test_schemathesis_finds_nothing(
         found = subprocess.run(
             [
                 sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run",
-                f"{service.api_url}/openapi.json", "--workers", "2", "--continue-on-failure",
+                # One worker: Python 3.11 fails where two threads parse Python, as hypothesis does.
+                f"{service.api_url}/openapi.json", "--workers", "1", "--continue-on-failure",
                 "--header", f"Authorization: Bearer {EVERYTHING}",
                 "--header", f"X-Second-Key: {APPROVER}", *arguments,
             ],
