@@ -198,7 +198,7 @@ async def test_names_and_passwords_of_the_head_end_change(tmp_path: Path) -> Non
 
         assert (await status_of(CALLBACK_PASSWORD), await status_of(_NEW_PASSWORD)) == (200, 401)
         (tmp_path / "users.txt").write_text(f"head-end:{_NEW_PASSWORD}\n", encoding="utf-8")
-        assert (await app.live.reload(by="test")).taken == ["listener.users_file"]
+        assert (await app.live.reload(by="test")).taken == ("listener.users_file",)
         assert (await status_of(CALLBACK_PASSWORD), await status_of(_NEW_PASSWORD)) == (401, 200)
 
 
@@ -288,7 +288,7 @@ async def test_what_was_mended_is_taken_and_no_longer_waits_for_people(tmp_path:
         assert (await app.live.reload(by="test")).problems
         site.renew("listener")
         assert (await app.live.reload(by="test")) == ReloadReport(
-            taken=["listener.tls.certificate_file", "listener.tls.key_file"],
+            taken=("listener.tls.certificate_file", "listener.tls.key_file"),
             restart=[],
             problems=[],
         )
@@ -305,7 +305,7 @@ async def test_what_takes_a_restart_is_named_and_not_taken(tmp_path: Path) -> No
         site.settings_file.write_text(text + "\n[engine]\nconcurrency = 3\n", encoding="utf-8")
         site.renew("api")
         report = await app.live.reload(by="test")
-        assert report.taken == ["api.tls.certificate_file", "api.tls.key_file"]
+        assert report.taken == ("api.tls.certificate_file", "api.tls.key_file")
         assert report.restart == ["listener.connections.idle_s", "engine.concurrency"]
 
 

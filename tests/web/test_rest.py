@@ -64,7 +64,7 @@ async def test_every_kind_of_command_is_accepted_and_shown(kind: CommandKind) ->
         plain = msgspec.to_builtins(msgspec.convert(summary(command), CommandOut))
         assert {**shown.body, "unsent": None} == plain
         assert (unsent is None) is (shown.body["state"] != "communication_in_progress")
-        assert set(summary(command)) | {"progress", "callback_url"} == set(shown.body)
+        assert set(summary(command)) | {"progress", "callback_url", "unclear"} == set(shown.body)
         assert command.request.reference == "work order 7"
 
 
