@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from adapter.commands.activity import CommandRequest
@@ -141,15 +141,17 @@ def _reply(
 
 
 def _taken_as(command: RecordedCommand, message: Mapping[str, object]) -> tuple[str, str]:
-    """What was decided next about that communication, and what it says went wrong."""
+    """What was decided about that communication then, and what it says went wrong: the entry that
+    is nearest in time, for a busy machine notes the one well before or after the other."""
     at = moment_of(message["at"])
-    for entry in command.history:
-        detail = entry["detail"] if isinstance(entry["detail"], Mapping) else {}
-        if detail.get("communication") != message["communication"]:
-            continue
-        if moment_of(entry["at"]) >= at - timedelta(milliseconds=5):
-            return str(entry["action"]), str(detail.get("detail") or "as recorded")
-    return "", "as recorded"
+    failed = [
+        (abs(moment_of(entry["at"]) - at), str(entry["action"]), str(detail["detail"]))
+        for entry in command.history
+        if isinstance(detail := entry["detail"], Mapping)
+        and detail.get("communication") == message["communication"]
+        and detail.get("detail")
+    ]
+    return min(failed, default=(None, "", "as recorded"))[1:]
 
 
 def _numbered(rows: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
